@@ -1,0 +1,35 @@
+.DEFAULT_GOAL := help
+.PHONY: help run test check dev bench
+
+SOURCES := main.ts $(shell find broker plugins -name '*.ts')
+JEST    := node --experimental-vm-modules node_modules/jest/bin/jest.js
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-6s %s\n", $$1, $$2}' Makefile
+
+run: dist/.stamp ## start a broker on this machine with default settings
+	@node dist/main.js serve $(ARGS)
+
+test: dist/.stamp ## run all tests; a part of them: make test ARGS=test/unit
+	@$(JEST) $(ARGS)
+
+check: dist/.stamp ## types, lint, layers, generated docs: what CI checks
+	npm run --silent typecheck
+	npm run --silent lint
+	npm run --silent layers
+	npm run --silent docs:config -- --check
+
+dev: dist/.stamp ## rebuild and restart at every change
+	@npx tsc -p tsconfig.build.json --watch --preserveWatchOutput & \
+	trap "kill $$!" EXIT; node --watch dist/main.js serve
+
+bench: dist/.stamp ## measure throughput and latency
+	@node bench/run.mjs $(ARGS)
+
+node_modules/.stamp: package-lock.json
+	npm ci --loglevel=error
+	@touch $@
+
+dist/.stamp: node_modules/.stamp tsconfig.json tsconfig.build.json $(SOURCES)
+	npm run --silent build
+	@touch $@

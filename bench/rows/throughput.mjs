@@ -1,0 +1,46 @@
+// Messages/s against Mosquitto, which writes nothing to the disk, while Parley acknowledges what is durable.
+import { command, load, median, ratios, turnAbout } from '../rig/measure.mjs'
+import { count, span, times } from './words.mjs'
+import { withBoth } from './with-brokers.mjs'
+
+const compare = (title, cases) => ({
+  title,
+  run: (context) => withBoth(context, async (brokers) => {
+    const parts = []
+    const series = {}
+    for (const { what, mode, args, goal } of cases) {
+      const rounds = await turnAbout(brokers, context.rounds, (broker) => load(mode, args, broker), (label, now) => {
+        context.say(`${what}, ${label}: ${now.map((r, i) => `${brokers[i].name} ${count(r.perS)}/s`).join(', ')}`)
+      })
+      parts.push(judge(what, goal, rounds))
+      series[what] = Object.fromEntries(rounds.map((results, i) => [brokers[i].name, results]))
+    }
+    return { parts, series, commands: cases.flatMap(({ mode, args }) => brokers.map(({ to }) => command(mode, args, to))) }
+  }),
+})
+
+function judge (what, goal, [ours, theirs]) {
+  const must = `≥ ${goal}× Mosquitto in memory`
+  const whole = ours.every(({ got, want }) => got === want)
+  const rate = `${count(median(ours.map(({ perS }) => perS)))}/s`
+  const missing = whole ? '' : '; not everything arrived'
+  if (theirs === undefined) return { what, must, measured: `${rate}, no Mosquitto to compare with${missing}`, holds: whole ? null : false }
+  const each = ratios(ours, theirs, ({ perS }) => perS)
+  const ratio = median(each)
+  return {
+    what,
+    must,
+    measured: `**${times(ratio)}** (rounds ${span(each, times)}; ${rate} to ${count(median(theirs.map(({ perS }) => perS)))}/s)${missing}`,
+    holds: whole && ratio >= goal,
+  }
+}
+
+export const fanout = compare('Fan-out 1→500, QoS 1, durable', [
+  { what: 'fan-out 1→500, window 50', mode: 'fanout', args: { n: 500, m: 300, window: 50 }, goal: 5 },
+  { what: 'fan-out 1→500, window 5', mode: 'fanout', args: { n: 500, m: 100, window: 5 }, goal: 1.5 },
+])
+
+export const pairs = compare('1:1, QoS 1, durable', [
+  { what: '1:1, 50 pairs × window 20', mode: 'pairs', args: { n: 50, m: 800, window: 20 }, goal: 1.5 },
+  { what: '1:1, 200 pairs × window 2', mode: 'pairs', args: { n: 200, m: 150, window: 2 }, goal: 0.8 },
+])

@@ -1,0 +1,210 @@
+import { authRefresh } from './api/operations/auth-refresh.js'
+import { deviceSet } from './api/operations/device-set.js'
+import { serverInfo } from './api/operations/server-info.js'
+import { httpApi } from './api/http.js'
+import { Operations } from './api/registry.js'
+import type { Config } from './config/schema.js'
+import { signingSecret } from './config/secret.js'
+import { Access } from './core/access.js'
+import type { CloseReason } from './core/connections.js'
+import { CursorKeeper } from './core/cursor-keeper.js'
+import { FanOut } from './core/fan-out.js'
+import { HookRunner } from './core/hooks.js'
+import { Publisher } from './core/publish.js'
+import { Receipts } from './core/receipts.js'
+import { Recent } from './core/recent.js'
+import { enter, replay } from './core/replay.js'
+import { Roster } from './core/roster.js'
+import type { Session, SessionWorld } from './core/session.js'
+import { Signals } from './core/signals.js'
+import { RetainedWindows } from './core/windows.js'
+import { Metrics } from './metrics.js'
+import { AedesHost, heldFilters } from './mqtt/aedes.js'
+import { AppState } from './mqtt/app-state.js'
+import { Chat } from './mqtt/chat.js'
+import type { Connection, MqttWorld } from './mqtt/connection.js'
+import { Connector } from './mqtt/connector.js'
+import { KeepAlive } from './mqtt/keep-alive.js'
+import { Listeners } from './mqtt/listeners.js'
+import { Pace } from './mqtt/pace.js'
+import { SessionPersistence } from './mqtt/persistence.js'
+import { Registry } from './mqtt/registry.js'
+import { Rpc } from './mqtt/rpc.js'
+import { WriteBatcher } from './mqtt/write-batching.js'
+import type { Host, Plugin } from './plugin.js'
+import { loadPlugins, type PluginChoice } from './plugins.js'
+import { type Clock, systemClock } from './ports/clock.js'
+import type { Logger } from './ports/logger.js'
+import type { InboxRow } from './ports/inbox.js'
+import { openLmdb } from './stores/lmdb/open.js'
+import authDev from '../plugins/auth-dev/index.js'
+import authJwt from '../plugins/auth-jwt/index.js'
+import groups from '../plugins/groups/index.js'
+import history from '../plugins/history/index.js'
+import { version } from './config/version.js'
+
+/** A packet holds at most a message or an RPC request, and the longest topic and properties around it. */
+const packetLimit = (messageBytes: number): number => Math.max(messageBytes, 256 << 10) + (72 << 10)
+
+export interface RunningNode {
+  addresses: { protocol: string, url: string }[]
+  /** Drains: no new connections, sessions leave, writes are flushed. */
+  close (): Promise<void>
+  /** Certificates are read again. */
+  reload (): Promise<void>
+}
+
+/** The one place where the parts meet: builds a node of a configuration and starts it. */
+export async function startNode (config: Config, { log: logger, clock = systemClock }: { log: Logger, clock?: Clock }): Promise<RunningNode> {
+  const stores = await openLmdb(config.dataDir, { log: logger, now: () => clock.now() })
+  try {
+    return await assemble(config, logger, clock, stores)
+  } catch (e) {
+    await stores.close()
+    throw e
+  }
+}
+
+async function assemble (config: Config, logger: Logger, clock: Clock, stores: Awaited<ReturnType<typeof openLmdb>>): Promise<RunningNode> {
+  const { limits } = config
+  const { log, inbox, cursors, devices, directory } = stores
+  const registry = new Registry()
+  const metrics = new Metrics({
+    sessions: () => registry.size,
+    inFlight: () => { let n = 0; for (const c of registry.all()) n += c.session.flights.size; return n }
+  })
+  const roster = new Roster()
+  const access = new Access(directory, config.users.unknown)
+  const fanOut = new FanOut(roster, access)
+  const operations = new Operations(logger)
+  const windows = new RetainedWindows()
+  const receipts = new Receipts({ log, inbox, directory, roster, clock, logger, limits })
+  const keeper = new CursorKeeper(cursors, clock, logger, (user, conv, seq) => receipts.delivered(user, conv, seq))
+
+  // plugins get a host whose publisher is there once their hooks are known
+  const host: Host = {
+    log, inbox, directory, clock, logger, limits, epoch: stores.epoch,
+    post: async e => await publisher.system(e),
+    tell: (user, event) => fanOut.tell(user, event),
+    operation: op => operations.register(op)
+  }
+  const hooks = new HookRunner(await loadPlugins(choices(config), process.cwd(), host, logger), {
+    clock, logger, onFailure: (plugin, hook, kind) => metrics.hookFailed(plugin, hook, kind)
+  })
+  const publisher = new Publisher({ log, access, hooks, fanOut, clock, logger, limits, appended: ms => metrics.appended(ms) })
+
+  const replayDeps = { log, inbox, cursors, roster, windows, limits }
+  const entering = new WeakMap<Session, Promise<InboxRow[]>>()
+  const failed = (session: Session) => (err: unknown): void => {
+    logger.error({ err, session: session.id }, 'the inbox could not be read; the connection is closed and its library comes back')
+    registry.get(session.id)?.close('broker', 0x88)
+  }
+  const sessions: SessionWorld = {
+    log, recent: new Recent(), clock, logger, limits, count: metrics.hot,
+    moved: session => keeper.add(session),
+    enter: session => {
+      const rows = enter(session, replayDeps)
+      entering.set(session, rows)
+      rows.catch(failed(session))
+    },
+    replay: session => { entering.get(session)!.then(async rows => { await replay(session, rows, replayDeps) }).catch(failed(session)) }
+  }
+
+  let draining = false
+  let aedes: AedesHost | null = null
+  const connector = new Connector({
+    hooks, devices, directory, registry, clock, logger, sessions, limits,
+    pace: new Pace(limits.connectsPerMinute, clock), aedes: () => aedes!, draining: () => draining
+  })
+  const chat = new Chat({
+    publisher, receipts, signals: new Signals({ access, directory, roster, limits }), rpc: new Rpc(operations), state: new AppState(devices), clock, logger, limits,
+    count: { published: kind => metrics.publish(kind), refused: code => metrics.refused(code) }
+  })
+  operations.register(serverInfo({ version: version(), epoch: stores.epoch, limits, features: ['groups', 'history', 'batch'] }))
+  operations.register(deviceSet({ devices, connections: connector, clock, log, inbox, cursors }))
+  operations.register(authRefresh({ connections: connector }))
+
+  const world: MqttWorld = {
+    batcher: new WriteBatcher(), connector, chat, clock, logger, maxPacketBytes: packetLimit(limits.messageBytes),
+    toAedes: (c, packet) => aedes!.packet(c, packet),
+    ended: async (c, reason) => await ended(c, reason)
+  }
+  async function ended (c: Connection, reason: CloseReason): Promise<void> {
+    const session = c.sessionOrNull
+    if (session === null) return
+    roster.remove(session)
+    registry.remove(session.id, c)
+    const window = session.close(reason === 'client' || reason === 'closed')
+    if (window !== null) windows.keep(session.id, window)
+    if (hooks.has('didDisconnect')) hooks.didDisconnect({ user: session.user, device: session.device, reason })
+    await keeper.save(session)
+    if (session.record === null) return
+    session.record.seenMs = clock.now()
+    await devices.put(session.record).catch((err: unknown) => { logger.warn({ err, session: session.id }, 'a device could not be saved') })
+  }
+  aedes = await AedesHost.create({
+    logger, maxPacketBytes: world.maxPacketBytes, sessionExpirySeconds: limits.sessionExpirySeconds,
+    persistence: new SessionPersistence(devices, id => registry.get(id as never)),
+    granted: c => c.granted(heldFilters(c)),
+    ready: c => {
+      c.ready(heldFilters(c))
+      if (hooks.has('didConnect')) hooks.didConnect({ user: c.session.user, device: c.session.device, address: c.origin.address })
+    }
+  })
+  const keepAlive = new KeepAlive(registry, clock)
+  const listeners = new Listeners(world, { logger, loopbackOnly: config.auth.dev, opened: () => metrics.opened(), closed: () => metrics.closed() })
+  const http = httpApi({
+    logger, metrics: metrics.registry,
+    parts: () => [{ name: 'store', ...stores.health() }, { name: 'node', ok: !draining, ...(draining ? { why: 'draining' } : {}) }]
+  })
+
+  async function close (): Promise<void> {
+    draining = true
+    listeners.stop()
+    await leave(registry, config.drain, clock)
+    keepAlive.stop()
+    await aedes!.close()
+    await keeper.close()
+    await receipts.flush()
+    await http.close()
+    await stores.close()
+  }
+  try {
+    await listeners.open(config.listeners)
+    listeners.share(http.server, 'http')
+    await http.listen({ host: config.http.host, port: config.http.port })
+  } catch (e) {
+    await close()
+    throw e
+  }
+  const { port } = http.server.address() as { port: number }
+  const at = config.http.host.includes(':') ? `[${config.http.host}]` : config.http.host
+  return { addresses: [...listeners.addresses, { protocol: 'http', url: `http://${at}:${port}` }], close, reload: async () => { await listeners.reload() } }
+}
+
+/** Sends the sessions away at the configured rate, within the time that leaves room for the last writes. */
+async function leave (registry: Registry, drain: Config['drain'], clock: Clock): Promise<void> {
+  const all = [...registry.all()]
+  const perSecond = Math.max(drain.perSecond === 0 ? Infinity : drain.perSecond, Math.ceil(all.length / (drain.timeoutMs / 2000)))
+  const step = Math.max(1, Math.ceil(Math.min(perSecond, 1e9) / 20))
+  for (let i = 0; i < all.length; i += step) {
+    const some = all.slice(i, i + step)
+    for (const c of some) c.close('broker', 0x8b)
+    await Promise.all(some.map(c => c.closing))
+    if (i + step < all.length) await new Promise<void>(resolve => { clock.after(50, resolve) })
+  }
+}
+
+/** Built-in plugins first, then those of the configuration. */
+function choices (config: Config): PluginChoice[] {
+  const all: PluginChoice[] = []
+  const secret = signingSecret(config)
+  const { publicKeyFile, issuer, audience, userClaim, deviceClaim, requireExp, clockToleranceMs } = config.auth.jwt
+  if (secret !== undefined || publicKeyFile !== undefined) {
+    const given = { secret, publicKeyFile, issuer, audience, userClaim, deviceClaim, requireExp, clockToleranceMs }
+    all.push({ use: authJwt as unknown as Plugin, config: Object.fromEntries(Object.entries(given).filter(([, v]) => v !== undefined)) })
+  }
+  if (config.auth.dev) all.push({ use: authDev as unknown as Plugin })
+  all.push({ use: groups as unknown as Plugin }, { use: history as unknown as Plugin })
+  return [...all, ...config.plugins]
+}

@@ -1,0 +1,62 @@
+import type { ConvKey } from '../domain/ids.js'
+
+/** A QoS 1 PUBLISH sent to the device and not yet acknowledged. `conv` null: a receipt, event or answer. */
+export interface Flight {
+  packetId: number
+  conv: ConvState | null
+  /** Seqs covered, both included. */
+  from: number
+  to: number
+  kind: 'entry' | 'gap' | 'batch' | 'other'
+  acked: boolean
+}
+
+/** What one session knows of one conversation while something there moves; idle conversations have none. */
+export class ConvState {
+  /** Sent in this order and not yet passed by the cursor. */
+  readonly flights: Flight[] = []
+  /** Next seq to send. */
+  next: number
+  /** Last seq that is due to this session; sending goes on while `next` has not passed it. */
+  head: number
+  highest: number
+  /** A range to announce before anything else of this conversation. */
+  gap: { from: number, to: number } | null = null
+  /** Waits in the session's queue for catch-up. */
+  queued = false
+  /** Moved since the cursors were last saved. */
+  dirty = false
+  /** Highest seq sent at QoS 0 and taken by the kernel; acknowledged by the next packet of the client. */
+  taken = 0
+
+  constructor (readonly key: ConvKey, public cursor: number, next: number) {
+    this.next = next
+    this.head = next - 1
+    this.highest = cursor
+  }
+
+  /** Counts seqs `from` to `to` as acknowledged once what was sent before them is: the cursor never passes a hole. */
+  pass (from: number, to: number): void {
+    if (this.flights.length === 0) this.advance(from, to)
+    else this.flights.push({ packetId: 0, conv: this, from, to, kind: 'other', acked: true })
+  }
+
+  /** Moves the cursor over all that is acknowledged from its place on. */
+  settle (): void {
+    while (this.flights.length > 0 && this.flights[0]!.acked) {
+      const f = this.flights.shift()!
+      this.advance(f.from, f.to)
+    }
+  }
+
+  private advance (from: number, to: number): void {
+    if (from > this.cursor + 1 || to <= this.cursor) return
+    this.cursor = to
+    if (to > this.highest) this.highest = to
+    this.dirty = true
+  }
+
+  get idle (): boolean {
+    return this.flights.length === 0 && !this.queued && !this.dirty && this.taken === 0 && this.gap === null && this.next > this.head
+  }
+}

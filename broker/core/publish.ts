@@ -1,0 +1,184 @@
+import { type Content, decodeContent, type Envelope } from '../domain/content.js'
+import { type Entry, payloadHash } from '../domain/entry.js'
+import { asParleyError, ParleyError } from '../domain/errors.js'
+import type { Effects } from '../domain/group.js'
+import { type ConvKey, type DeviceId, directKey, groupKey, type UserId } from '../domain/ids.js'
+import type { Target } from '../domain/topics.js'
+import type { Clock } from '../ports/clock.js'
+import type { AppendResult, Draft, LogStore } from '../ports/log.js'
+import type { Logger } from '../ports/logger.js'
+import type { Publishing } from '../plugin.js'
+import type { Access } from './access.js'
+import type { FanOut } from './fan-out.js'
+import type { HookRunner } from './hooks.js'
+
+/** A message as it came in. */
+export interface Message extends Envelope {
+  to: Target
+  payload: Buffer
+  /** MQTT packet id; 0 for QoS 0 and HTTP. */
+  packetId: number
+  /** A library's resend (MQTT DUP). */
+  dup: boolean
+}
+
+/** How a publish ended. `dropped`: only for now, unanswered; the connection is closed and its library sends again. */
+export type Outcome =
+  | { kind: 'stored', conv: ConvKey, seq: number, ts: number, cid: string }
+  | { kind: 'refused', conv: ConvKey, error: ParleyError, cid: string }
+  | { kind: 'dropped' }
+
+/** One sender: what it publishes is appended in the order in which it came, whatever look-ups and hooks take. */
+export class Lane {
+  /** Behind a message that still waits for a look-up or a hook. */
+  readonly waiting: (() => void)[] = []
+  blocked = false
+  /** The connection is gone: nobody waits for an outcome any more. */
+  closed = false
+  constructor (readonly user: UserId, readonly device: DeviceId | '') {}
+}
+
+const NONE = Buffer.alloc(0)
+/** An unknown outcome is settled by appending again, at most this long. */
+const SETTLE_MS = 10_000
+
+export class Publisher {
+  constructor (private readonly deps: {
+    log: LogStore, access: Access, hooks: HookRunner, fanOut: FanOut, clock: Clock, logger: Logger
+    limits: { readonly messageBytes: number }
+    appended (ms: number): void
+  }) {}
+
+  /** `done` is called exactly once; at once when the message is refused without a look-up. */
+  publish (lane: Lane, m: Message, done: (outcome: Outcome) => void): void {
+    const conv = 'user' in m.to ? directKey(lane.user, m.to.user) : groupKey(m.to.group)
+    if (lane.blocked) lane.waiting.push(() => this.step(lane, conv, m, done))
+    else this.step(lane, conv, m, done)
+  }
+
+  private step (lane: Lane, conv: ConvKey, m: Message, done: (outcome: Outcome) => void): void {
+    let cid = m.cid ?? ''
+    const refuse = (e: unknown): void => {
+      const error = asParleyError(e)
+      if (error.code === 'internal') this.deps.logger.error({ err: error.cause ?? error, user: lane.user, conv }, 'a publish failed')
+      done({ kind: 'refused', conv, error, cid })
+    }
+    try {
+      if (m.payload.length > this.deps.limits.messageBytes) throw new ParleyError('too-large', `a message has at most ${this.deps.limits.messageBytes} bytes`)
+      const content = decodeContent(m.payload, m)
+      cid = content.cid
+      const allowed = this.allowed(lane, conv, content)
+      if (allowed === null) this.append(lane, this.draft(lane, conv, m, content), done)
+      else if (allowed instanceof ParleyError) refuse(allowed)
+      else {
+        lane.blocked = true
+        allowed.then(refusal => {
+          if (refusal === null) this.append(lane, this.draft(lane, conv, m, content), done)
+          else refuse(refusal)
+        }).catch(refuse).finally(() => this.unblock(lane))
+      }
+    } catch (e) { refuse(e) }
+  }
+
+  private unblock (lane: Lane): void {
+    lane.blocked = false
+    while (!lane.blocked && lane.waiting.length > 0) lane.waiting.shift()!()
+  }
+
+  /** May-post, then the plugins' say. Null: yes; a promise only when something has to be waited for. */
+  private allowed (lane: Lane, conv: ConvKey, content: Content): ParleyError | null | Promise<ParleyError | null> {
+    const may = this.deps.access.mayPost(lane.user, conv)
+    if (!this.deps.hooks.has('willPublish')) return may
+    if (may instanceof Promise) return may.then(async refusal => refusal ?? await this.hooked(lane, conv, content))
+    return may ?? this.hooked(lane, conv, content)
+  }
+
+  private hooked (lane: Lane, conv: ConvKey, content: Content): ParleyError | null | Promise<ParleyError | null> {
+    try {
+      const done = this.deps.hooks.willPublish(publishing(lane, conv, content))
+      return done === undefined ? null : done.then(() => null, asParleyError)
+    } catch (e) { return asParleyError(e) }
+  }
+
+  private draft (lane: Lane, conv: ConvKey, m: Message, c: Content): Draft {
+    const now = this.deps.clock.now()
+    return {
+      conv, from: lane.user, dev: lane.device, cid: c.cid, type: c.type, fields: c.fields, bytes: c.bytes, push: c.push,
+      exp: c.ttlSeconds === 0 ? 0 : now + c.ttlSeconds * 1000,
+      hash: payloadHash(m.payload, m.raw ? 1 : 0), packetId: m.packetId, nowMs: now, dup: m.dup
+    }
+  }
+
+  private append (lane: Lane, draft: Draft, done: (outcome: Outcome) => void): void {
+    const t0 = performance.now()
+    this.deps.log.append(draft).then(result => {
+      this.deps.appended(performance.now() - t0)
+      this.settled(lane, draft, result, done, this.deps.clock.now())
+    }).catch((err: unknown) => {
+      this.deps.logger.error({ err, conv: draft.conv }, 'the log store broke its promise never to reject')
+      done({ kind: 'dropped' })
+    })
+  }
+
+  private settled (lane: Lane, draft: Draft, r: AppendResult, done: (outcome: Outcome) => void, sinceMs: number, tries = 0): void {
+    switch (r.kind) {
+      case 'stored':
+        done({ kind: 'stored', conv: draft.conv, seq: r.entry.seq, ts: r.entry.ts, cid: draft.cid })
+        this.announce(r.entry, draft)
+        return
+      case 'already-stored':
+        done({ kind: 'stored', conv: draft.conv, seq: r.entry.seq, ts: r.entry.ts, cid: draft.cid })
+        return
+      case 'conflict':
+        done({ kind: 'refused', conv: draft.conv, cid: draft.cid, error: new ParleyError('conflict', 'another message was stored under this cid') })
+        return
+      case 'not-stored':
+        this.deps.logger.warn({ err: r.cause, conv: draft.conv }, 'a message was not stored; its sender is not answered and will send it again')
+        done({ kind: 'dropped' })
+        return
+      case 'unknown':
+        // never taken for "not stored": asking again under the same identity settles it
+        if (lane.closed || this.deps.clock.now() - sinceMs > SETTLE_MS) { done({ kind: 'dropped' }); return }
+        this.deps.clock.after(Math.min(1000, 20 * 2 ** tries), () => {
+          this.deps.log.append({ ...draft, dup: true }).then(
+            next => this.settled(lane, draft, next, done, sinceMs, tries + 1), () => done({ kind: 'dropped' }))
+        })
+    }
+  }
+
+  /** Appends what no device sent, with its effects. @throws ParleyError conflict, unavailable */
+  async system (e: { conv: ConvKey, from: UserId, body: unknown, effects?: Effects }): Promise<{ seq: number, ts: number }> {
+    const lane = new Lane(e.from, '')
+    const draft: Draft = {
+      conv: e.conv, from: e.from, dev: '', cid: '', type: 'system', fields: Buffer.from(`"body":${JSON.stringify(e.body)}`), bytes: null, push: NONE,
+      exp: 0, hash: 0, packetId: 0, nowMs: this.deps.clock.now(), dup: false, effects: e.effects
+    }
+    const outcome = await new Promise<Outcome>(resolve => this.append(lane, draft, resolve))
+    if (outcome.kind === 'stored') return { seq: outcome.seq, ts: outcome.ts }
+    if (outcome.kind === 'refused') throw outcome.error
+    throw new ParleyError('unavailable', 'the store cannot commit now', { retryAfterMs: 1000 })
+  }
+
+  private announce (entry: Entry, draft: Draft): void {
+    this.deps.fanOut.entry(entry, draft.effects)
+    if (this.deps.hooks.has('didPublish')) this.deps.hooks.didPublish({ entry })
+  }
+}
+
+function publishing (lane: Lane, conv: ConvKey, content: Content): Publishing {
+  let parsed: { body?: unknown } | null = null
+  const fields = (): { body?: unknown } => parsed ??= JSON.parse(`{${content.fields.toString()}}`) as { body?: unknown }
+  return {
+    user: lane.user, device: lane.device, conv, type: content.type, cid: content.cid,
+    body: () => content.bytes === null ? fields().body : undefined,
+    replaceBody (body) {
+      const text = JSON.stringify(body) as string | undefined
+      if (text === undefined) throw new ParleyError('internal', 'replaceBody needs a JSON value')
+      const { body: _, ...rest } = fields()
+      const others = Object.entries(rest).map(([k, v]) => `,${JSON.stringify(k)}:${JSON.stringify(v)}`).join('')
+      content.fields = Buffer.from(`"body":${text}${others}`)
+      content.bytes = null
+      parsed = null
+    }
+  }
+}

@@ -1,0 +1,35 @@
+import type { DeviceId, UserId } from './ids.js'
+
+/** Who a connection is, once its credentials were accepted. */
+export interface Identity {
+  user: UserId
+  /** May use operations for admins. */
+  admin: boolean
+  /** When the credential ends, ms since the epoch; 0: never. The connection is closed then. */
+  expiresMs: number
+}
+
+/** What a client shows at CONNECT, or as a bearer token. */
+export interface Credentials {
+  /** The user name given; absent when the token alone names the user. */
+  user?: string
+  password?: Buffer
+  /** Absent over HTTP. */
+  device?: DeviceId
+  /** IP address without port. */
+  address: string
+  /** Where it came in: `mqtts:8883`, `http`. */
+  listener: string
+}
+
+/**
+ * - `refused`: final. `credential`: bad or expired, get another (CONNACK 4, 0x86); `forbidden`: this user or device may not (5, 0x87).
+ * - `not-mine`: no credential of this kind; the next provider is asked.
+ * - `down`: only for now; the socket is closed without CONNACK, libraries come back by themselves.
+ * `why` goes to the log only.
+ */
+export type Verdict =
+  | { kind: 'accepted', identity: Identity }
+  | { kind: 'refused', reason: 'credential' | 'forbidden', why: string }
+  | { kind: 'not-mine' }
+  | { kind: 'down', why: string }

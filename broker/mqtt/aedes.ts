@@ -1,0 +1,136 @@
+import { Aedes } from 'aedes'
+import type { IConnectPacket, Packet } from 'mqtt-packet'
+import type { InboxFilter } from '../domain/topics.js'
+import { parseFilter } from '../domain/topics.js'
+import type { UserId } from '../domain/ids.js'
+import type { Logger } from '../ports/logger.js'
+import type { Connection } from './connection.js'
+import { encode } from './frames.js'
+import { SessionPersistence } from './persistence.js'
+
+/**
+ * All of Aedes that Parley touches, private parts included (docs/adr/001): its version is pinned. Aedes gets whole
+ * packets, never bytes: the life cycle of a connection, SUBSCRIBE and UNSUBSCRIBE, and in time all ordinary topics.
+ * Chat never enters it.
+ */
+export interface AedesClient {
+  id: string
+  clean: boolean
+  closed: boolean
+  version: number
+  conn: Connection
+  subscriptions: Record<string, { qos: number }>
+  duplicates: object
+  close (done?: () => void): void
+  _parsingBatch: number
+  _parser: object
+  _eos: () => void
+  _serverKeepAlive?: number
+  _assignedClientId?: string
+  _nextBatch: (err?: Error) => void
+}
+
+interface Sub { topic: string, qos: number }
+type Callback<T = unknown> = (err?: Error | null, value?: T) => void
+
+/** Takes the place of the parser that each client makes for itself: packets are cut by the connection. */
+const NO_PARSER = { removeAllListeners: () => {}, set _queue (_: unknown) {}, get _queue () { return null } }
+/** Topics are matched nowhere yet: ours never enter the matcher, and ordinary ones are denied. */
+const NO_EMITTER = {
+  on: (_topic: string, _fn: unknown, done?: () => void) => { done?.() },
+  removeListener: (_topic: string, _fn: unknown, done?: () => void) => { done?.() },
+  emit: (_packet: unknown, done?: () => void) => { done?.() },
+  close: (done?: () => void) => { done?.() }
+}
+
+export class AedesHost {
+  private constructor (private readonly broker: InstanceType<typeof Aedes>, private readonly enqueues: WeakMap<AedesClient, (packet: unknown) => void>) {}
+
+  static async create (deps: { logger: Logger, persistence: SessionPersistence, maxPacketBytes: number, sessionExpirySeconds: number, granted (c: Connection): void, ready (c: Connection): void }): Promise<AedesHost> {
+    const enqueues = new WeakMap<AedesClient, (packet: unknown) => void>()
+    const broker = new Aedes({
+      mq: NO_EMITTER,
+      persistence: deps.persistence,
+      heartbeatInterval: 2 ** 31 - 1,
+      drainTimeout: 0,
+      maxClientsIdLength: 65_535,
+      maximumPacketSize: deps.maxPacketBytes,
+      receiveMaximum: 100,
+      sessionExpiryIntervalLimit: deps.sessionExpirySeconds,
+      preConnect (client: AedesClient, _packet: unknown, done: Callback<boolean>) {
+        // filters named like members of Object.prototype would end the process [GHSA-52qw-whmv-87c5]
+        client.subscriptions = Object.create(null) as AedesClient['subscriptions']
+        client.duplicates = Object.create(null) as object
+        done(null, true)
+      },
+      authenticate (_client: AedesClient, _user: unknown, _password: unknown, done: Callback<boolean>) { done(null, true) },
+      authorizeSubscribe (client: AedesClient, sub: Sub, done: Callback<Sub | null>) {
+        done(null, inboxFilter(sub.topic, client.conn.session.user) === null ? null : sub)
+      },
+      // PUBLISH never comes here; a will does, and with an empty ACL it is denied
+      authorizePublish (_client: AedesClient | null, _packet: unknown, done: Callback) { done(new Error('denied')) }
+    } as unknown as ConstructorParameters<typeof Aedes>[0])
+    const own = broker as unknown as { clients: object, brokers: object, publish: (p: { topic: string }, client: unknown, done?: Callback) => void }
+    own.clients = Object.create(null) as object
+    own.brokers = Object.create(null) as object
+    own.publish = (_packet, client, done) => { (typeof client === 'function' ? client as Callback : done)?.(null) }
+    const on = broker as unknown as { on (event: string, fn: (...args: never[]) => void): void }
+    on.on('client', (client: AedesClient) => { client._serverKeepAlive = client.conn.serverKeepAlive; client._assignedClientId = client.conn.assignedClientId })
+    on.on('clientReady', (client: AedesClient) => { deps.ready(client.conn) })
+    on.on('subscribe', (_subs: unknown, client: AedesClient) => { if (!client.closed) deps.granted(client.conn) })
+    on.on('unsubscribe', (_topics: unknown, client: AedesClient) => { if (!client.closed) deps.granted(client.conn) })
+    on.on('clientError', (client: AedesClient, err: Error) => { deps.logger.debug({ session: client.id, err }, 'client error') })
+    on.on('connectionError', (_client: AedesClient, err: Error) => { deps.logger.debug({ err }, 'connection error') })
+    on.on('error', (err: Error) => { deps.logger.error({ err }, 'Aedes reports an error') })
+    await (broker as unknown as { listen (): Promise<void> }).listen()
+    return new AedesHost(broker, enqueues)
+  }
+
+  /** Makes Aedes's client for the connection and hands it the CONNECT, whose client id is the session's. */
+  attach (connection: Connection, packet: IConnectPacket): void {
+    const client = this.broker.handle(connection as never) as unknown as AedesClient
+    const parser = client._parser as { listeners (event: string): ((this: object, packet: unknown) => void)[] }
+    const enqueue = parser.listeners('packet')[0]!
+    const stub = { client, _queue: [] }
+    this.enqueues.set(client, p => enqueue.call(stub, p))
+    client._parser = NO_PARSER
+    client._eos = () => {}
+    client._parsingBatch = 0
+    this.packet(connection, packet)
+  }
+
+  packet (connection: Connection, packet: Packet): void {
+    const client = connection.client!
+    if (packet.cmd === 'subscribe') {
+      for (const sub of packet.subscriptions) {
+        if (inboxFilter(sub.topic, connection.session.user) !== null) { if (sub.qos === 2) sub.qos = 1 } else if (sub.topic.startsWith('$share/')) sub.topic = `$denied/${sub.topic}` // else Aedes answers 0x9E before it asks
+      }
+    }
+    this.enqueues.get(client)!(packet)
+  }
+
+  async close (): Promise<void> {
+    await new Promise<void>(resolve => this.broker.close(() => resolve()))
+  }
+}
+
+/** The filter, when it is one of the user's own inbox. */
+export function inboxFilter (topic: string, me: UserId): InboxFilter | null {
+  const f = parseFilter(topic, me)
+  return typeof f === 'string' ? null : f
+}
+
+/** The inbox filters that a client of Aedes holds. */
+export function heldFilters (c: Connection): [InboxFilter, 0 | 1][] {
+  return Object.entries(c.client!.subscriptions).flatMap(([topic, { qos }]) => {
+    const f = inboxFilter(topic, c.session.user)
+    return f === null ? [] : [[f, qos > 0 ? 1 : 0] as [InboxFilter, 0 | 1]]
+  })
+}
+
+/** CONNACK with an error; the version is that of the CONNECT. */
+export function refusal (version: number, code: 'version' | 'client-id' | 'credential' | 'forbidden' | 'protocol'): Buffer | null {
+  const [v3, v5] = { version: [1, 0x84], 'client-id': [2, 0x85], credential: [4, 0x86], forbidden: [5, 0x87], protocol: [0, 0x82] }[code] as [number, number]
+  if (version < 5 && v3 === 0) return null
+  return encode({ cmd: 'connack', sessionPresent: false, ...(version === 5 ? { reasonCode: v5 } : { returnCode: v3 }) }, version)
+}

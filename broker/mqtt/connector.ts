@@ -1,0 +1,200 @@
+import { randomUUID } from 'node:crypto'
+import type { IConnectPacket } from 'mqtt-packet'
+import type { Connections } from '../core/connections.js'
+import type { HookRunner } from '../core/hooks.js'
+import { Outgoing } from '../core/outgoing.js'
+import { Lane } from '../core/publish.js'
+import { Session, type SessionWorld } from '../core/session.js'
+import type { Identity, Verdict } from '../domain/identity.js'
+import { type DeviceId, isDeviceId, type SessionId, sessionId } from '../domain/ids.js'
+import { isOurs } from '../domain/topics.js'
+import type { Clock } from '../ports/clock.js'
+import type { Device, DeviceStore } from '../ports/devices.js'
+import type { Directory } from '../ports/directory.js'
+import type { Logger } from '../ports/logger.js'
+import { type AedesHost, refusal } from './aedes.js'
+import { readConnect, sessionExpirySeconds } from './connect-packet.js'
+import type { Connection } from './connection.js'
+import { encode } from './frames.js'
+import type { Pace } from './pace.js'
+import type { Registry } from './registry.js'
+
+/** `token-expiring` comes this long before the end. */
+const EXPIRY_NOTICE_MS = 60_000
+const BAD_AUTHENTICATION_METHOD = 0x8c
+const PROTOCOL_ERROR = 0x82
+
+export interface ConnectorDeps {
+  hooks: HookRunner
+  devices: DeviceStore
+  directory: Directory
+  registry: Registry
+  pace: Pace
+  clock: Clock
+  logger: Logger
+  sessions: SessionWorld
+  limits: { readonly connectionsPerUser: number, readonly devicesPerUser: number, readonly sessionExpirySeconds: number, readonly keepAliveMinSeconds: number, readonly keepAliveMaxSeconds: number }
+  aedes (): AedesHost
+  /** No new connections: the node leaves. */
+  draining (): boolean
+}
+
+/** From CONNECT to CONNACK: who it is, one connection per session, which device, then Aedes. */
+export class Connector implements Connections {
+  constructor (private readonly deps: ConnectorDeps) {}
+
+  get (id: SessionId): Connection | undefined { return this.deps.registry.get(id) }
+
+  async connect (c: Connection, bytes: Buffer): Promise<void> {
+    const read = readConnect(bytes)
+    if (read.kind === 'bad') { this.deps.logger.debug({ address: c.origin.address, why: read.why }, 'CONNECT refused'); c.close('broker'); return }
+    if (read.kind === 'version') { this.refuse(c, refusal(read.answerIn, 'version')); return }
+    const packet = read.packet
+    c.version = packet.protocolVersion ?? 4
+    const wrong = this.adopt(c, packet)
+    if (wrong !== null) { this.refuse(c, wrong); return }
+    const device = packet.clientId as DeviceId
+    if (this.deps.draining()) { c.close('broker'); return }
+    const verdict = await this.deps.hooks.authenticate({
+      user: packet.username, password: packet.password, device, address: c.origin.address, listener: c.origin.listener
+    })
+    if (c.phase !== 'connecting') return
+    if (verdict.kind !== 'accepted') { this.rejected(c, verdict, device); return }
+    const id = sessionId(verdict.identity.user, device)
+    if (!this.deps.pace.mayConnect(id)) { this.deps.logger.info({ session: id }, 'connects too often'); c.close('broker'); return }
+    await this.deps.registry.exclusively(id, () => this.open(c, packet, device, id, verdict.identity))
+  }
+
+  /** Checks what the standard asks of a CONNECT, and takes its limits. Not null: the answer that refuses it. */
+  private adopt (c: Connection, p: IConnectPacket): Buffer | null {
+    const props = p.properties ?? {}
+    if (c.version === 5) {
+      if (props.authenticationMethod !== undefined) return connack5(BAD_AUTHENTICATION_METHOD) // [MQTT-4.12.0-1]
+      if (props.receiveMaximum === 0 || props.maximumPacketSize === 0 || props.authenticationData !== undefined) return connack5(PROTOCOL_ERROR)
+      c.receiveMaximum = props.receiveMaximum ?? 65_535
+      c.maxPacketBytes = props.maximumPacketSize ?? 0
+      c.requestProblemInformation = props.requestProblemInformation !== false
+    }
+    if (p.clientId === '') {
+      if (c.version === 3 || (c.version === 4 && p.clean !== true)) return refusal(c.version, 'client-id') // [MQTT-3.1.3-8]
+      p.clientId = randomUUID()
+      c.assignedClientId = c.version === 5 ? p.clientId : undefined
+    } else if (!isDeviceId(p.clientId)) return refusal(c.version, 'client-id')
+    const { keepAliveMinSeconds: min, keepAliveMaxSeconds: max } = this.deps.limits
+    const asked = p.keepalive ?? 0
+    let granted = asked
+    if (c.version === 5 && max !== 0 && (asked === 0 || asked > max)) granted = max
+    if (c.version === 5 && granted !== 0 && granted < min) granted = min
+    c.serverKeepAlive = granted === asked ? undefined : granted
+    c.keepAliveMs = granted * 1000
+    return null
+  }
+
+  private rejected (c: Connection, v: Exclude<Verdict, { kind: 'accepted' }>, device: DeviceId): void {
+    const why = v.kind === 'not-mine' ? 'no provider' : v.why
+    this.deps.logger.info({ address: c.origin.address, listener: c.origin.listener, device, why }, v.kind === 'down' ? 'sign-in is not possible now' : 'sign-in refused')
+    if (v.kind === 'down') c.close('broker')
+    else this.refuse(c, refusal(c.version, v.kind === 'refused' ? v.reason : 'credential'))
+  }
+
+  private refuse (c: Connection, answer: Buffer | null): void {
+    if (answer !== null) c.write(answer)
+    c.close('broker')
+  }
+
+  /** Inside the session id's lock: the old connection is closed and over before the new one is there. */
+  private async open (c: Connection, packet: IConnectPacket, device: DeviceId, id: SessionId, identity: Identity): Promise<void> {
+    const old = this.deps.registry.get(id)
+    if (old !== undefined) {
+      if (old.session.grants.holds('evt')) old.deliver(Outgoing.json('evt', { type: 'replaced' }), 0, 0, false, old.session.grants.isLong('evt'))
+      old.close('takeover', 0x8e)
+      await old.closing
+      await this.deps.pace.takeover(id)
+    }
+    if (c.phase !== 'connecting') return
+    const { record, known } = await this.device(packet, identity, device)
+    if (c.phase !== 'connecting') return
+    c.identity = identity
+    const from = packet.clean === true ? 'now' : known ? 'cursors' : 'new-device'
+    c.sessionOrNull = new Session(id, identity.user, device, record, from, c, this.deps.sessions)
+    c.lane = new Lane(identity.user, device)
+    this.deps.registry.add(id, c)
+    this.remember(identity)
+    c.willIgnored = packet.will !== undefined && isOurs(packet.will.topic)
+    const ready = new Promise<void>(resolve => { c.settled = resolve })
+    // keep-alive is watched by the connection; a will on an ordinary topic would be denied when it is due
+    this.deps.aedes().attach(c, { ...packet, clientId: id, keepalive: 0, will: undefined, username: undefined, password: undefined })
+    await ready
+    c.settled = null
+    this.watchExpiry(c, identity)
+    this.crowded(c)
+  }
+
+  /** The device's record; none for a connection whose session ends with it and that has no record yet. */
+  private async device (p: IConnectPacket, identity: Identity, device: DeviceId): Promise<{ record: Device | null, known: boolean }> {
+    const now = this.deps.clock.now()
+    const expiry = Math.min(sessionExpirySeconds(p), this.deps.limits.sessionExpirySeconds === 0 ? 0xffffffff : this.deps.limits.sessionExpirySeconds)
+    const found = await this.deps.devices.get(identity.user, device)
+    if (found !== undefined) {
+      const over = found.seenMs + found.sessionExpirySeconds * 1000 < now
+      if (p.clean === true || over) found.subscriptions = []
+      found.sessionExpirySeconds = expiry
+      found.active = true
+      return { record: found, known: true }
+    }
+    if (p.clean === true && expiry === 0) return { record: null, known: false }
+    const record: Device = {
+      user: identity.user, device, subscriptions: [], ack: 'puback', maxPacketBytes: 0, active: true, sessionExpirySeconds: expiry, createdMs: now, seenMs: now
+    }
+    await this.makeRoom(identity)
+    await this.deps.devices.put(record)
+    return { record, known: false }
+  }
+
+  /** Over `limits.devicesPerUser` the longest unused device is forgotten. */
+  private async makeRoom ({ user }: Identity): Promise<void> {
+    const most = this.deps.limits.devicesPerUser
+    if (most === 0) return
+    const away = (await this.deps.devices.list(user)).sort((a, b) => a.seenMs - b.seenMs)
+    let over = away.length + 1 - most
+    for (const d of away) {
+      if (over <= 0) return
+      if (this.deps.registry.get(sessionId(user, d.device)) !== undefined) continue
+      await this.deps.devices.remove(user, d.device)
+      over--
+    }
+  }
+
+  private remember ({ user }: Identity): void {
+    this.deps.directory.knows(user).then(async known => { if (!known) await this.deps.directory.remember(user) })
+      .catch((err: unknown) => { this.deps.logger.warn({ err, user }, 'a user could not be remembered') })
+  }
+
+  /** Over `limits.connectionsPerUser` the user's longest silent connection is closed. */
+  private crowded (c: Connection): void {
+    const most = this.deps.limits.connectionsPerUser
+    const all = this.deps.registry.ofUser(c.session.user)
+    if (most === 0 || all.length <= most) return
+    all.filter(o => o !== c).sort((a, b) => a.heardMs - b.heardMs)[0]?.close('broker', 0x97)
+  }
+
+  /** The credential is checked once more, for `auth.refresh`. */
+  async again (c: Connection, token: string): Promise<Verdict> {
+    return await this.deps.hooks.authenticate({
+      user: c.session.user, password: Buffer.from(token), device: c.session.device, address: c.origin.address, listener: c.origin.listener
+    })
+  }
+
+  /** Closes the connection when the credential ends, and says so before. */
+  watchExpiry (c: Connection, identity: Identity): void {
+    for (const t of c.expiry) t.cancel()
+    c.expiry = []
+    c.identity = identity
+    if (identity.expiresMs === 0 || c.phase === 'closed') return
+    const left = identity.expiresMs - this.deps.clock.now()
+    if (left > EXPIRY_NOTICE_MS) c.expiry.push(this.deps.clock.after(left - EXPIRY_NOTICE_MS, () => c.session.extras.event(Outgoing.json('evt', { type: 'token-expiring', expires: identity.expiresMs }))))
+    c.expiry.push(this.deps.clock.after(left, () => c.close('expired', 0x87)))
+  }
+}
+
+const connack5 = (reasonCode: number): Buffer => encode({ cmd: 'connack', sessionPresent: false, reasonCode }, 5)

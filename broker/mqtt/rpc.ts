@@ -1,0 +1,75 @@
+import { isUtf8 } from 'node:buffer'
+import { Outgoing } from '../core/outgoing.js'
+import { asParleyError, ParleyError } from '../domain/errors.js'
+import { scanObject } from '../domain/json-scan.js'
+import type { Call } from '../plugin.js'
+import type { Arrived } from './chat.js'
+import type { Connection } from './connection.js'
+
+const MAX_REQUEST_BYTES = 256 << 10
+const MAX_ANSWER_BYTES = 512 << 10
+/** What stands around a result in its answer and its packet, at most. */
+const ENVELOPE_BYTES = 1024
+const MAX_RUNNING = 16
+
+/** The operations, as RPC calls them. */
+export interface OperationCaller {
+  /** JSON bytes of the result. @throws ParleyError */
+  call (method: string, call: Call, params: unknown): Promise<Buffer>
+}
+
+/** Requests on `rpc/{method}`: the PUBACK means received, the answer on `me/rpc` (or the Response Topic) means done. */
+export class Rpc {
+  constructor (private readonly operations: OperationCaller) {}
+
+  /**
+   * Resolves when the request is taken; the answer follows by itself.
+   * @throws ParleyError bad-request, too-large: nothing to answer to
+   */
+  async request (c: Connection, method: string, m: Arrived): Promise<void> {
+    if (m.payload.length > MAX_REQUEST_BYTES) throw new ParleyError('too-large', `a request has at most ${MAX_REQUEST_BYTES} bytes`)
+    const { id, params } = parse(m.payload)
+    const reply = replyTo(c, m)
+    const session = c.session
+    if (!session.extras.takesAnswers || c.rpcRunning >= MAX_RUNNING) {
+      const out = Outgoing.json('rpc', { id, error: { code: 'rate-limited', message: 'too many answers wait for this device' } })
+      out.reply = reply
+      c.deliver(out, 0, 0, false, session.grants.isLong('rpc'))
+      return
+    }
+    c.rpcRunning++
+    const maxBytes = Math.min(MAX_ANSWER_BYTES, session.maxPacketBytes === 0 ? Infinity : Math.max(0, session.maxPacketBytes - ENVELOPE_BYTES))
+    const call: Call = { user: session.user, device: session.device, admin: c.identity!.admin, maxBytes }
+    void this.operations.call(method, call, params).then(
+      result => Buffer.concat([Buffer.from(`{"id":${JSON.stringify(id)},"result":`), result, Buffer.from('}')]),
+      (e: unknown) => {
+        const { code, message } = asParleyError(e)
+        return Buffer.from(JSON.stringify({ id, error: { code, message } }))
+      }
+    ).then(bytes => {
+      c.rpcRunning--
+      if (c.phase !== 'ready') return
+      const out = new Outgoing('rpc', bytes)
+      out.reply = reply
+      session.extras.answer(out)
+    })
+  }
+}
+
+function parse (payload: Buffer): { id: string, params: Record<string, unknown> } {
+  const wrong = isUtf8(payload) ? scanObject(payload) : 'no valid UTF-8'
+  if (typeof wrong === 'string') throw new ParleyError('bad-request', `a request is a JSON object: ${wrong}`)
+  const { id, ...params } = JSON.parse(payload.toString()) as Record<string, unknown>
+  if (typeof id !== 'string' || id.length > 128) throw new ParleyError('bad-request', 'id: a string of at most 128 characters')
+  return { id, params }
+}
+
+/** Null: on `me/rpc`, without Correlation Data. */
+function replyTo (c: Connection, m: Arrived): Outgoing['reply'] {
+  const topic = m.properties?.responseTopic
+  const correlationData = m.properties?.correlationData
+  const own = [`me/rpc`, `u/${c.session.user}/rpc`].find(t => topic === t || topic?.startsWith(`${t}/`) === true)
+  if (topic !== undefined && own === undefined) throw new ParleyError('bad-request', 'the Response Topic is me/rpc or me/rpc/…')
+  if (topic === undefined && correlationData === undefined) return null
+  return { suffix: topic === undefined ? '' : topic.slice(own!.length), correlationData }
+}

@@ -1,0 +1,20 @@
+/** What carries a connection's bytes: a TCP or TLS socket as it is, or a WebSocket ({@link WebSocketWire}). */
+export interface Wire {
+  /** `taken` is called when the kernel has the bytes; not when the connection ends before. */
+  write (bytes: Buffer, taken?: () => void): unknown
+  /** Bytes written that the kernel has not taken. */
+  readonly writableLength: number
+  pause (): unknown
+  resume (): unknown
+  /** Closes once what was written is out. */
+  destroySoon (): void
+  destroy (): unknown
+}
+
+/** Where a connection came in. */
+export interface Origin {
+  /** IP address without port. */
+  address: string
+  /** `mqtts:8883`. */
+  listener: string
+}

@@ -1,0 +1,18 @@
+import type { CursorStore, InboxStore } from './inbox.js'
+import type { DeviceStore } from './devices.js'
+import type { Directory } from './directory.js'
+import type { Health, LogStore } from './log.js'
+
+/** All that a node keeps. An implementation opens them together: they share one engine. */
+export interface Stores {
+  log: LogStore
+  inbox: InboxStore
+  cursors: CursorStore
+  devices: DeviceStore
+  directory: Directory
+  /** Made with the store and kept with it; a new one means that the log was replaced by an older copy. */
+  epoch: string
+  health (): Health
+  /** Waits for what is being committed, then closes. Idempotent. */
+  close (): Promise<void>
+}

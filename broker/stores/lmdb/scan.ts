@@ -1,0 +1,24 @@
+import type { Db } from './database.js'
+import { type Key, rangeOf } from './keys.js'
+
+/** So many rows are read before others may run. */
+const SLICE = 500
+
+/**
+ * What stands under `prefix`, in order of the keys. Read in slices, each of a snapshot of its own: a range that stays
+ * open while something is awaited makes the file grow (lmdb-js#194).
+ */
+export async function scan<T> (db: Db, prefix: string, read: (key: Key, value: Buffer) => T): Promise<T[]> {
+  const out: T[] = []
+  let { start, end } = rangeOf(prefix)
+  for (;;) {
+    let n = 0
+    for (const { key, value } of db.getRange({ start, end, limit: SLICE })) {
+      out.push(read(key, value))
+      start = `${key}\u0000`
+      n++
+    }
+    if (n < SLICE) return out
+    await new Promise(resolve => setImmediate(resolve))
+  }
+}

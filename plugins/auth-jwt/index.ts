@@ -1,0 +1,55 @@
+import { readFile } from 'node:fs/promises'
+import { type Credentials, definePlugin, type Static, Type, type Verdict } from '../../broker/plugin.js'
+import { timeProblem } from './claims.js'
+import { KeyRing } from './keys.js'
+import { Verifier } from './verifier.js'
+
+const options = Type.Object({
+  secret: Type.Optional(Type.String({ minLength: 1, description: 'For HS256; its UTF-8 bytes are the key.' })),
+  publicKey: Type.Optional(Type.String({ minLength: 1, description: 'PEM (several keys, certificates too), JWK or JWKS, as text.' })),
+  publicKeyFile: Type.Optional(Type.String({ minLength: 1, description: 'The same in a file, read at the start.' })),
+  issuer: Type.Optional(Type.String()),
+  audience: Type.Optional(Type.String()),
+  userClaim: Type.String({ default: 'sub', minLength: 1 }),
+  deviceClaim: Type.String({ default: 'dev', minLength: 1 }),
+  requireExp: Type.Boolean({ default: true }),
+  clockToleranceMs: Type.Integer({ default: 1000, minimum: 0 })
+}, { additionalProperties: false })
+
+/** Options of {@link authJwt}, defaults filled in. */
+export type AuthJwtOptions = Static<typeof options>
+
+async function keyText ({ publicKey, publicKeyFile }: AuthJwtOptions): Promise<string | undefined> {
+  if (publicKeyFile === undefined) return publicKey
+  if (publicKey !== undefined) throw new Error('publicKey and publicKeyFile: only one of the two')
+  return await readFile(publicKeyFile, 'utf8')
+}
+
+/** Signs in with a JWT as the password (docs/config.md, auth.jwt). */
+export const authJwt = definePlugin({
+  name: 'auth-jwt',
+  config: options,
+  // A thousand devices that come at once share the few threads that check signatures.
+  timeoutMs: 10_000,
+  async setup ({ clock, logger }, config) {
+    const keys = await KeyRing.read(config.secret, await keyText(config), why => logger.warn({ plugin: 'auth-jwt' }, `a public key is left out: ${why}`))
+    const verifier = new Verifier(keys, config)
+
+    async function authenticate (c: Credentials): Promise<Verdict> {
+      const refused = (reason: 'credential' | 'forbidden', why: string): Verdict => ({ kind: 'refused', reason, why })
+      const claims = c.password === undefined ? null : await verifier.verify(c.password)
+      if (claims === null) return { kind: 'not-mine' }
+      if (typeof claims === 'string') return refused('credential', claims)
+      const ended = timeProblem(claims, clock.now(), config.clockToleranceMs)
+      if (ended !== undefined) return refused('credential', ended)
+      // 3.1.1 has no password without a user name [MQTT-3.1.2-22]: an empty one stands for none.
+      if (c.user !== undefined && c.user !== '' && c.user !== claims.user) return refused('forbidden', `a token of ${claims.user}, but another user name`)
+      // Over HTTP there is no device: a device's token acts as that device there.
+      if (claims.device !== undefined && c.device !== undefined && c.device !== claims.device) return refused('forbidden', `a token of another device of ${claims.user}`)
+      return { kind: 'accepted', identity: { user: claims.user, admin: claims.admin, expiresMs: claims.expiresMs } }
+    }
+    return { authenticate }
+  }
+})
+
+export default authJwt
