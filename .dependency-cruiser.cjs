@@ -14,7 +14,8 @@ const METRICS = '^broker/metrics\\.ts$'
 const CONFIG = '^broker/config/'
 const STORES = '^broker/stores/'
 const BUS = '^broker/bus/'
-const COMPOSE = '^broker/compose\\.ts$'
+// where the parts meet, and what finds and loads plugins for it
+const COMPOSE = '^broker/(compose|plugins|plugin-file)\\.ts$'
 const MAIN = '^broker/main\\.ts$|^broker/cli/|^main\\.ts$'
 const PLUGINS = '^plugins/'
 

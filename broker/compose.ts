@@ -190,7 +190,7 @@ async function leave (registry: Registry, drain: Config['drain'], clock: Clock):
   for (let i = 0; i < all.length; i += step) {
     const some = all.slice(i, i + step)
     for (const c of some) c.close('broker', 0x8b)
-    await Promise.all(some.map(c => c.closing))
+    await Promise.all(some.map(async c => { await c.closing }))
     if (i + step < all.length) await new Promise<void>(resolve => { clock.after(50, resolve) })
   }
 }

@@ -1,7 +1,6 @@
 /** All that a plugin may import: types, `definePlugin` and what the host offers. Built-in plugins use nothing else. */
 import type { Static, TSchema } from '@sinclair/typebox'
 import type { Entry } from './domain/entry.js'
-import type { ErrorCode } from './domain/errors.js'
 import type { Effects } from './domain/group.js'
 import type { Credentials, Verdict } from './domain/identity.js'
 import type { ConvKey, DeviceId, UserId } from './domain/ids.js'

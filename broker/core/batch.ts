@@ -1,5 +1,5 @@
 import { deflateRawSync } from 'node:zlib'
-import { EntryView, Outgoing } from './outgoing.js'
+import { type EntryView, Outgoing } from './outgoing.js'
 
 /** Most bytes of JSON in one batch, before deflation; a larger entry stands alone (protocol.md, me/batch). */
 const MAX_BATCH_BYTES = 64 << 10

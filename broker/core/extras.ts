@@ -1,7 +1,8 @@
 import type { ConvKey, UserId } from '../domain/ids.js'
 import { nameOf } from '../domain/ids.js'
 import { Outgoing } from './outgoing.js'
-import type { Session } from './session.js'
+import type { Grants } from './grants.js'
+import type { Link } from './link.js'
 
 const MAX_EVENTS = 100
 const MAX_ANSWERS = 8
@@ -10,6 +11,19 @@ const MAX_MARKS = 200
 
 /** A receipt as it goes out on `me/rcpt`. */
 export interface ReceiptNews { conv: ConvKey, user: UserId, delivered?: number, read?: number }
+
+/** The session, as its extras see it. */
+interface Window {
+  readonly user: UserId
+  readonly closed: boolean
+  readonly grants: Grants
+  readonly link: Link
+  /** Most packets in flight. */
+  readonly window: number
+  readonly flights: { readonly size: number }
+  /** A new packet in flight that is no entry: its packet id. */
+  flyOther (): number
+}
 
 /**
  * What a session is told besides entries, while its window may be full: marks are merged per conversation and user,
@@ -21,7 +35,7 @@ export class Extras {
   private events: Outgoing[] = []
   private answers: Outgoing[] = []
   private resync = false
-  constructor (private readonly session: Session) {}
+  constructor (private readonly session: Window) {}
 
   receipt (news: ReceiptNews): void {
     if (!this.session.grants.holds('rcpt')) return

@@ -14,7 +14,7 @@ export type ConvKey = string & { readonly brand: 'ConvKey' }
 export type ConvName = string & { readonly brand: 'ConvName' }
 
 const ID = /^[A-Za-z0-9._\-@=|:~!]{1,128}$/
-// eslint-disable-next-line no-control-regex -- control characters are what this refuses
+ 
 const DEVICE = /^[^\u0000-\u001f\u007f-\u009f]{1,128}$/u
 
 export const isUserId = (s: string): s is UserId => ID.test(s)

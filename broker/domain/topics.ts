@@ -70,3 +70,9 @@ export function parseFilter (filter: string, me: UserId): Filter {
   if (rest === '#' || rest === '+') return { spelling, branch: null, deep: rest === '#' }
   return (BRANCHES as readonly string[]).includes(rest) ? { spelling, branch: rest as Branch, deep: false } : 'foreign'
 }
+
+/** The filter, when it is one of the user's own inbox. */
+export function inboxFilter (filter: string, me: UserId): InboxFilter | null {
+  const f = parseFilter(filter, me)
+  return typeof f === 'string' ? null : f
+}

@@ -1,19 +1,17 @@
 import { Aedes } from 'aedes'
 import type { IConnectPacket, Packet } from 'mqtt-packet'
-import type { InboxFilter } from '../domain/topics.js'
-import { parseFilter } from '../domain/topics.js'
-import type { UserId } from '../domain/ids.js'
+import { type InboxFilter, inboxFilter } from '../domain/topics.js'
 import type { Logger } from '../ports/logger.js'
-import type { Connection } from './connection.js'
+import type { Connection, StreamOwner } from './connection.js'
 import { encode } from './frames.js'
-import { SessionPersistence } from './persistence.js'
+import type { SessionPersistence } from './persistence.js'
 
 /**
  * All of Aedes that Parley touches, private parts included (docs/adr/001): its version is pinned. Aedes gets whole
  * packets, never bytes: the life cycle of a connection, SUBSCRIBE and UNSUBSCRIBE, and in time all ordinary topics.
  * Chat never enters it.
  */
-export interface AedesClient {
+interface AedesClient extends StreamOwner {
   id: string
   clean: boolean
   closed: boolean
@@ -21,7 +19,6 @@ export interface AedesClient {
   conn: Connection
   subscriptions: Record<string, { qos: number }>
   duplicates: object
-  close (done?: () => void): void
   _parsingBatch: number
   _parser: object
   _eos: () => void
@@ -32,6 +29,9 @@ export interface AedesClient {
 
 interface Sub { topic: string, qos: number }
 type Callback<T = unknown> = (err?: Error | null, value?: T) => void
+
+/** Aedes's rounds (heartbeat, and four times that: other nodes' wills) find nothing to do here. Longest: a timer ends at 2^31 ms. */
+const HALF_A_WEEK_MS = 302_400_000
 
 /** Takes the place of the parser that each client makes for itself: packets are cut by the connection. */
 const NO_PARSER = { removeAllListeners: () => {}, set _queue (_: unknown) {}, get _queue () { return null } }
@@ -51,7 +51,7 @@ export class AedesHost {
     const broker = new Aedes({
       mq: NO_EMITTER,
       persistence: deps.persistence,
-      heartbeatInterval: 2 ** 31 - 1,
+      heartbeatInterval: HALF_A_WEEK_MS,
       drainTimeout: 0,
       maxClientsIdLength: 65_535,
       maximumPacketSize: deps.maxPacketBytes,
@@ -100,7 +100,7 @@ export class AedesHost {
   }
 
   packet (connection: Connection, packet: Packet): void {
-    const client = connection.client!
+    const client = clientOf(connection)
     if (packet.cmd === 'subscribe') {
       for (const sub of packet.subscriptions) {
         if (inboxFilter(sub.topic, connection.session.user) !== null) { if (sub.qos === 2) sub.qos = 1 } else if (sub.topic.startsWith('$share/')) sub.topic = `$denied/${sub.topic}` // else Aedes answers 0x9E before it asks
@@ -114,15 +114,11 @@ export class AedesHost {
   }
 }
 
-/** The filter, when it is one of the user's own inbox. */
-export function inboxFilter (topic: string, me: UserId): InboxFilter | null {
-  const f = parseFilter(topic, me)
-  return typeof f === 'string' ? null : f
-}
+const clientOf = (c: Connection): AedesClient => c.client as AedesClient
 
 /** The inbox filters that a client of Aedes holds. */
 export function heldFilters (c: Connection): [InboxFilter, 0 | 1][] {
-  return Object.entries(c.client!.subscriptions).flatMap(([topic, { qos }]) => {
+  return Object.entries(clientOf(c).subscriptions).flatMap(([topic, { qos }]) => {
     const f = inboxFilter(topic, c.session.user)
     return f === null ? [] : [[f, qos > 0 ? 1 : 0] as [InboxFilter, 0 | 1]]
   })

@@ -10,22 +10,12 @@ import { isOurs, parsePublish, type Publish, type Target } from '../domain/topic
 import type { Clock } from '../ports/clock.js'
 import type { Logger } from '../ports/logger.js'
 import type { Pending } from './ack-queue.js'
+import type { Arrived } from './arrived.js'
 import type { Connection } from './connection.js'
 import { ackFrame, encode } from './frames.js'
 import type { Rpc } from './rpc.js'
 import type { AppState } from './app-state.js'
 import { Throttle } from './throttle.js'
-
-/** A PUBLISH as it came in. */
-export interface Arrived {
-  topic: string
-  payload: Buffer
-  qos: 0 | 1 | 2
-  dup: boolean
-  /** 0 at QoS 0. */
-  packetId: number
-  properties?: IPublishPacket['properties']
-}
 
 /** MQTT 5 reason for a topic of ours outside the grammar [MQTT-3.4.2.1]. */
 const TOPIC_NAME_INVALID = 0x90

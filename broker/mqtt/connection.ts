@@ -1,28 +1,37 @@
-import type { Packet } from 'mqtt-packet'
+import type { IPublishPacket, Packet } from 'mqtt-packet'
 import type { CloseReason, LiveConnection } from '../core/connections.js'
 import type { Link } from '../core/link.js'
 import { Outgoing } from '../core/outgoing.js'
-import { Lane } from '../core/publish.js'
+import { type Lane } from '../core/publish.js'
 import type { Session } from '../core/session.js'
 import type { Identity, Verdict } from '../domain/identity.js'
+import { type InboxFilter, inboxFilter, type Publish } from '../domain/topics.js'
+import type { Clock, Timer } from '../ports/clock.js'
+import type { Logger } from '../ports/logger.js'
 import { AckQueue } from './ack-queue.js'
-import { type AedesClient, inboxFilter } from './aedes.js'
-import type { InboxFilter, Publish } from '../domain/topics.js'
-import type { Chat } from './chat.js'
-import type { Connector } from './connector.js'
+import type { Arrived } from './arrived.js'
 import { ackFrame, decode, encode, packetIdAt, PINGRESP, publishFrame, withDup } from './frames.js'
 import { Inbound, type Sink } from './inbound.js'
 import type { Throttle } from './throttle.js'
 import type { Origin, Wire } from './wire.js'
 import { WriteBatch, type WriteBatcher } from './write-batching.js'
-import type { Clock, Timer } from '../ports/clock.js'
-import type { Logger } from '../ports/logger.js'
 
 /** What connections share. */
 export interface MqttWorld {
   readonly batcher: WriteBatcher
-  readonly connector: Connector
-  readonly chat: Chat
+  /** CONNECT, and what becomes of an identity after it. */
+  readonly connector: {
+    connect (c: Connection, packet: Buffer): Promise<void>
+    again (c: Connection, token: string): Promise<Verdict>
+    watchExpiry (c: Connection, identity: Identity): void
+  }
+  /** What is published. */
+  readonly chat: {
+    parse (c: Connection, topic: string): Publish | null
+    publish (c: Connection, kind: Publish, m: Arrived): void
+    slow (c: Connection, packet: IPublishPacket): void
+    tooLarge (c: Connection, head: Buffer): void
+  }
   readonly clock: Clock
   readonly logger: Logger
   /** Largest packet taken, announced as Maximum Packet Size. */
@@ -31,6 +40,9 @@ export interface MqttWorld {
   toAedes (connection: Connection, packet: Packet): void
   ended (connection: Connection, reason: CloseReason): Promise<void>
 }
+
+/** Aedes's client, as its stream knows it. */
+export interface StreamOwner { close (): void }
 
 /** Of a 3.x client, up to this much is read and dropped to answer `too-large`; more closes the connection. */
 const MAX_SKIP_BYTES = 16 << 20
@@ -56,7 +68,7 @@ export class Connection implements Link, Sink, LiveConnection {
   phase: 'new' | 'connecting' | 'ready' | 'closed' = 'new'
   version = 4
   /** Set by Aedes when it makes its client for this stream. */
-  client: AedesClient | null = null
+  client: StreamOwner | null = null
   sessionOrNull: Session | null = null
   identity: Identity | null = null
   lane: Lane | null = null

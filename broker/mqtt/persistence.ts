@@ -1,7 +1,8 @@
 import { Readable } from 'node:stream'
 import type { DeviceStore } from '../ports/devices.js'
-import type { AedesClient } from './aedes.js'
+import type { Connection } from './connection.js'
 
+interface Client { conn: Connection }
 interface Sub { topic: string, qos: number }
 
 /**
@@ -9,7 +10,7 @@ interface Sub { topic: string, qos: number }
  * topics are denied, so there is nothing retained, queued or half-way through QoS 2.
  */
 export class SessionPersistence {
-  constructor (private readonly devices: DeviceStore, private readonly connection: (id: string) => AedesClient['conn'] | undefined) {}
+  constructor (private readonly devices: DeviceStore, private readonly connection: (id: string) => Connection | undefined) {}
 
   async setup (): Promise<void> {}
   async destroy (): Promise<void> {}
@@ -19,7 +20,7 @@ export class SessionPersistence {
   }
 
   /** Called before SUBACK, once per filter with the whole packet, refused filters included. */
-  async addSubscriptions (client: AedesClient, subs: Sub[]): Promise<void> {
+  async addSubscriptions (client: Client, subs: Sub[]): Promise<void> {
     const record = client.conn.session.record
     if (record === null) return
     const held = new Map(record.subscriptions.map(s => [s.filter, s.qos]))
@@ -36,7 +37,7 @@ export class SessionPersistence {
     await this.devices.put(record)
   }
 
-  async removeSubscriptions (client: AedesClient, topics: string[]): Promise<void> {
+  async removeSubscriptions (client: Client, topics: string[]): Promise<void> {
     const record = client.conn.session.record
     if (record?.subscriptions.some(s => topics.includes(s.filter)) !== true) return
     record.subscriptions = record.subscriptions.filter(s => !topics.includes(s.filter))
@@ -44,7 +45,7 @@ export class SessionPersistence {
   }
 
   /** The session ended, or a clean start ended the one before. */
-  async cleanSubscriptions (client: AedesClient): Promise<void> {
+  async cleanSubscriptions (client: Client): Promise<void> {
     const record = client.conn.session.record
     if (record === null || record.subscriptions.length === 0) return
     record.subscriptions = []

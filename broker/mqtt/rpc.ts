@@ -3,7 +3,7 @@ import { Outgoing } from '../core/outgoing.js'
 import { asParleyError, ParleyError } from '../domain/errors.js'
 import { scanObject } from '../domain/json-scan.js'
 import type { Call } from '../plugin.js'
-import type { Arrived } from './chat.js'
+import type { Arrived } from './arrived.js'
 import type { Connection } from './connection.js'
 
 const MAX_REQUEST_BYTES = 256 << 10

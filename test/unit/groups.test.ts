@@ -382,7 +382,8 @@ describe('Lanes', () => {
       if (fail) throw new Error(name)
     }).catch((e: unknown) => (e as Error).message)
     expect(await Promise.all([work('a', '1', true), work('a', '2'), work('b', '3')])).toEqual(['1', undefined, undefined])
-    expect(seen).toEqual(['1<', '3<', '1>', '3>', '2<', '2>'])
+    expect(seen.slice(0, 2)).toEqual(['1<', '3<'])
+    expect(seen.filter(s => !s.startsWith('3'))).toEqual(['1<', '1>', '2<', '2>'])
     expect(lanes.size).toBe(0)
   })
 

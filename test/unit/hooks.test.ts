@@ -36,6 +36,8 @@ const settle = async (): Promise<void> => { await new Promise(resolve => setImme
 const returning = (value: unknown): never => (() => value) as never
 const throwing = (value: unknown): (() => never) => () => { throw value }
 
+const rejecting = (value: unknown) => async (): Promise<never> => await Promise.reject(value)
+
 describe('has', () => {
   test('tells which hooks there are', () => {
     const { runner } = setUp([{ willPublish () {} }, {}, { didConnect () {} }])
@@ -90,7 +92,7 @@ describe('willPublish', () => {
   })
 
   test.each([[new TypeError('secret detail')], [undefined], [null], ['text'], [42]])('anything else thrown (%p) is internal, and logged with the name', async thrown => {
-    for (const willPublish of [throwing(thrown), async () => { throw thrown }]) {
+    for (const willPublish of [throwing(thrown), rejecting(thrown)]) {
       const { runner, failures, logger } = setUp([{}, { willPublish }])
       const e = await thrownBy(() => runner.willPublish(message))
       expect(e).toBeInstanceOf(ParleyError)
@@ -232,7 +234,7 @@ describe('authenticate', () => {
 
   test('a provider that throws or hangs is down: the next is not asked', async () => {
     for (const thrown of [new Error('ECONNREFUSED'), undefined, new ParleyError('forbidden', 'x')]) {
-      for (const authenticate of [throwing(thrown), async () => { throw thrown }]) {
+      for (const authenticate of [throwing(thrown), rejecting(thrown)]) {
         const { runner, failures } = setUp([{ authenticate: authenticate as () => never }, ...saying(accepted)])
         expect(await runner.authenticate(credentials)).toMatchObject({ kind: 'down', why: expect.stringContaining('p0') as string })
         expect(failures).toEqual([['p0', 'authenticate', 'error']])

@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url'
 import { HookRunner } from '../../broker/core/hooks.js'
 import { errorCodes, ParleyError } from '../../broker/domain/errors.js'
 import { HOOK_NAMES, type Host, type Operation, type Publishing } from '../../broker/plugin.js'
-import { loadPlugins, PluginError } from '../../broker/plugins.js'
+import { loadPlugins, type PluginError } from '../../broker/plugins.js'
 import { FakeClock } from '../support/fake-clock.js'
 import { recordingLogger } from '../support/recording-logger.js'
 
