@@ -1,5 +1,5 @@
 // results.json → RESULTS.md
-import { readFileSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { mosquittoConfig, parleyConfig } from './rig/brokers.mjs'
 
@@ -18,6 +18,7 @@ export function readResults (folder) {
 
 /** Keeps `results` and renders them; `order` is that of the rows. */
 export function writeResults (folder, results, order) {
+  mkdirSync(folder, { recursive: true })
   writeFileSync(path.join(folder, 'results.json'), JSON.stringify(results, null, 1) + '\n')
   writeFileSync(path.join(folder, 'RESULTS.md'), render(order.filter((name) => name in results).map((name) => [name, results[name]])))
 }
