@@ -92,6 +92,14 @@ export class Client {
     await this.until(() => this.closed, 'the end').catch(e => { if (!this.closed) throw e })
   }
 
+  /** Hands every packet from now on to `fn`; ends with the connection. An error that it throws closes the connection and is given by the result. */
+  async each (fn: (p: Packet) => void): Promise<void> {
+    for (let at = this.heard.length; !this.closed;) {
+      for (; at < this.heard.length; at++) fn(this.heard[at]!)
+      if (!this.closed) await new Promise<void>(resolve => { this.waiting.push(resolve) })
+    }
+  }
+
   private wake (): void { for (const w of this.waiting.splice(0)) w() }
   private story (): string { return JSON.stringify(this.heard.slice(-8).map(p => 'payload' in p ? { ...p, payload: String(p.payload).slice(0, 200) } : p)) }
 
