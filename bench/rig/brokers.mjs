@@ -68,9 +68,9 @@ export const parleyConfig = ({ dataDir, port, httpPort, tls }) => ({
 
 /**
  * Starts Parley and waits until /readyz answers 200. `dataDir`: a store to go on with, which `stop` then leaves.
- * `inspect`: with Node's inspector on `inspectPort`. `readyMs` is counted from the spawn.
+ * `inspect`: with Node's inspector on `inspectPort`; `nodeOptions`: more of Node's own. `readyMs` is counted from the spawn.
  */
-export async function startParley (main, { dataDir, secure = false, inspect = false } = {}) {
+export async function startParley (main, { dataDir, secure = false, inspect = false, nodeOptions = [] } = {}) {
   if (!existsSync(main)) throw new Error(`${path.relative('.', main)} is missing: npm run build`)
   const folder = temporaryFolder('parley')
   const [port, httpPort, inspectPort] = [await freePort(), await freePort(), inspect ? await freePort() : null]
@@ -78,9 +78,8 @@ export async function startParley (main, { dataDir, secure = false, inspect = fa
   const file = path.join(folder, 'parley.json')
   writeFileSync(file, JSON.stringify(config))
   const startedAt = performance.now()
-  const child = spawn(process.execPath, [main, 'serve', '--config', file], {
+  const child = spawn(process.execPath, [...nodeOptions, ...(inspect ? [`--inspect=127.0.0.1:${inspectPort}`] : []), main, 'serve', '--config', file], {
     stdio: ['ignore', 'pipe', 'pipe'],
-    env: inspect ? { NODE_OPTIONS: `--inspect=127.0.0.1:${inspectPort}` } : {},
   })
   let said = ''
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (bytes) => { said = (said + bytes).slice(-2000) })
