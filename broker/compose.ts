@@ -18,6 +18,7 @@ import { Roster } from './core/roster.js'
 import type { Session, SessionWorld } from './core/session.js'
 import { Signals } from './core/signals.js'
 import { RetainedWindows } from './core/windows.js'
+import { moveCursors } from './core/move-cursors.js'
 import { Metrics } from './metrics.js'
 import { AedesHost, heldFilters } from './mqtt/aedes.js'
 import { AppState } from './mqtt/app-state.js'
@@ -83,6 +84,7 @@ async function assemble (config: Config, logger: Logger, clock: Clock, stores: A
 
   // plugins get a host whose publisher is there once their hooks are known
   const host: Host = {
+    moveCursors: async (user, device, seqs) => { await moveCursors(user, device, seqs, { log, inbox, devices, keeper, session: id => registry.get(id)?.session }) },
     log, inbox, directory, clock, logger, limits, epoch: stores.epoch,
     post: async e => await publisher.system(e),
     tell: (user, event) => fanOut.tell(user, event),
@@ -93,7 +95,7 @@ async function assemble (config: Config, logger: Logger, clock: Clock, stores: A
   })
   const publisher = new Publisher({ log, access, hooks, fanOut, clock, logger, limits, appended: ms => metrics.appended(ms) })
 
-  const replayDeps = { log, inbox, cursors, roster, windows, limits }
+  const replayDeps = { log, inbox, cursors, devices, roster, windows, limits }
   const entering = new WeakMap<Session, Promise<InboxRow[]>>()
   const failed = (session: Session) => (err: unknown): void => {
     logger.error({ err, session: session.id }, 'the inbox could not be read; the connection is closed and its library comes back')
@@ -102,19 +104,25 @@ async function assemble (config: Config, logger: Logger, clock: Clock, stores: A
   const sessions: SessionWorld = {
     log, recent: new Recent(), clock, logger, limits, count: metrics.hot,
     moved: session => keeper.add(session),
-    enter: session => {
+    named: (session, conv, seq) => { void keeper.name(session.user, session.record === null ? null : session.device, [{ conv, contiguous: seq, highest: seq }]) },
+    enter: (session, replays) => {
       const rows = enter(session, replayDeps)
       entering.set(session, rows)
-      rows.catch(failed(session))
+      ;(replays ? rows.then(async r => { await replay(session, r, replayDeps) }) : rows).catch(failed(session))
     },
-    replay: session => { entering.get(session)!.then(async rows => { await replay(session, rows, replayDeps) }).catch(failed(session)) }
+    replay: session => {
+      entering.get(session)!.then(async () => {
+        session.lefts = null
+        await replay(session, await inbox.rows(session.user), replayDeps) // conversations may be new since it entered
+      }).catch(failed(session))
+    }
   }
 
   let draining = false
   let aedes: AedesHost | null = null
   const connector = new Connector({
     hooks, devices, directory, registry, clock, logger, sessions, limits,
-    pace: new Pace(limits.connectsPerMinute, clock), aedes: () => aedes!, draining: () => draining
+    windows, deviceDays: config.retention.deviceDays, pace: new Pace(limits.connectsPerMinute, clock), aedes: () => aedes!, draining: () => draining
   })
   const chat = new Chat({
     publisher, receipts, signals: new Signals({ access, directory, roster, limits }), rpc: new Rpc(operations), state: new AppState(devices), clock, logger, limits,

@@ -101,6 +101,11 @@ export interface Host {
    * @throws ParleyError conflict (effects.create and the group exists), unavailable
    */
   post (entry: { conv: ConvKey, from: UserId, body: unknown, effects?: Effects }): Promise<{ seq: number, ts: number }>
+  /**
+   * Moves a device's cursors to where it says that it stands; they never go back. Seqs above what the user may see of a
+   * conversation, and conversations that are not in the inbox, are ignored.
+   */
+  moveCursors (user: UserId, device: DeviceId, seqs: ReadonlyMap<ConvKey, number>): Promise<void>
   /** On `me/evt` of the user's connected devices; lost for those that are away. */
   tell (user: UserId, event: Event): void
   operation (op: Operation): void

@@ -2,6 +2,7 @@ import type { ConvKey } from '../domain/ids.js'
 
 /** A QoS 1 PUBLISH sent to the device and not yet acknowledged. `conv` null: a receipt, event or answer. */
 export interface Flight {
+  /** 0: nothing was sent; the range only has its place in the order. */
   packetId: number
   conv: ConvState | null
   /** Seqs covered, both included. */
@@ -22,6 +23,8 @@ export class ConvState {
   highest: number
   /** A range to announce before anything else of this conversation. */
   gap: { from: number, to: number } | null = null
+  /** What is not sent when its turn comes: it was sent on the last connection, or is not due. In the order of its seqs. */
+  ahead: Flight[] | null = null
   /** Waits in the session's queue for catch-up. */
   queued = false
   /** Moved since the cursors were last saved. */
@@ -48,6 +51,30 @@ export class ConvState {
       this.advance(f.from, f.to)
     }
   }
+
+  /** Seqs past the head are not due, up to and including `to`. */
+  skip (to: number): void {
+    if (to <= this.head) return
+    const range: Flight = { packetId: 0, conv: this, from: this.head + 1, to, kind: 'other', acked: true }
+    ;(this.ahead ??= []).push(range)
+    this.head = to
+  }
+
+  /** Steps over what was sent or settled ahead and whose turn has come. `moves`: its acknowledgements move the cursor. */
+  takeAhead (moves: boolean): void {
+    while (this.ahead !== null && this.ahead[0]!.from <= this.next) {
+      const f = this.ahead.shift()!
+      if (this.ahead.length === 0) this.ahead = null
+      if (f.to < this.next) continue
+      this.next = f.to + 1
+      if (f.packetId === 0) this.pass(f.from, f.to)
+      else if (moves) this.flights.push(f)
+    }
+    this.settle()
+  }
+
+  /** Last seq that can be read and sent in one go from `next` on. */
+  get readable (): number { return this.ahead === null ? this.head : Math.min(this.head, this.ahead[0]!.from - 1) }
 
   private advance (from: number, to: number): void {
     if (from > this.cursor + 1 || to <= this.cursor) return

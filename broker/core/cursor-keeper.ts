@@ -1,4 +1,4 @@
-import type { UserId, ConvKey } from '../domain/ids.js'
+import type { ConvKey, DeviceId, UserId } from '../domain/ids.js'
 import type { Clock, Timer } from '../ports/clock.js'
 import type { Cursor, CursorStore } from '../ports/inbox.js'
 import type { Logger } from '../ports/logger.js'
@@ -22,7 +22,7 @@ export class CursorKeeper {
     this.timer ??= this.clock.after(EVERY_MS, () => { this.timer = null; void this.flush() })
   }
 
-  /** Never rejects: what could not be saved stays to be saved. */
+  /** Never rejects: what could not be saved costs duplicates. */
   async flush (): Promise<void> {
     const all = [...this.moved]
     this.moved.clear()
@@ -41,11 +41,21 @@ export class CursorKeeper {
       this.delivered(session.user, conv.key, conv.highest)
     }
     session.tidy()
-    if (session.record === null || cursors.length === 0) return
+    if (session.record !== null) await this.store(session.user, session.device, cursors)
+  }
+
+  /** Where a device said that it stands, saved at once. `device` null: the connection makes none. Never rejects. */
+  async name (user: UserId, device: DeviceId | null, cursors: Cursor[]): Promise<void> {
+    for (const c of cursors) this.delivered(user, c.conv, c.highest)
+    if (device !== null) await this.store(user, device, cursors)
+  }
+
+  private async store (user: UserId, device: DeviceId, cursors: Cursor[]): Promise<void> {
+    if (cursors.length === 0) return
     try {
-      await this.cursors.save(session.user, session.device, cursors)
+      await this.cursors.save(user, device, cursors)
     } catch (err) {
-      this.logger.warn({ err, session: session.id, conversations: cursors.length }, 'cursors could not be saved; the device may get duplicates')
+      this.logger.warn({ err, user, device, conversations: cursors.length }, 'cursors could not be saved; the device may get duplicates')
     }
   }
 

@@ -1,5 +1,5 @@
 import type { ConvKey, UserId } from '../domain/ids.js'
-import { nameOf } from '../domain/ids.js'
+import { isGroupKey, nameOf } from '../domain/ids.js'
 import { Outgoing } from './outgoing.js'
 import type { Grants } from './grants.js'
 import type { Link } from './link.js'
@@ -8,6 +8,8 @@ const MAX_EVENTS = 100
 const MAX_ANSWERS = 8
 /** Past this many conversations with newer marks the device is told to ask for all. */
 const MAX_MARKS = 200
+/** What goes at QoS 0 waits while more than this is on its way to the kernel: who does not read costs no memory. */
+const MAX_UNSENT_BYTES = 64 << 10
 
 /** A receipt as it goes out on `me/rcpt`. */
 export interface ReceiptNews { conv: ConvKey, user: UserId, delivered?: number, read?: number }
@@ -21,6 +23,8 @@ interface Window {
   /** Most packets in flight. */
   readonly window: number
   readonly flights: { readonly size: number }
+  /** Whether the client takes a PUBLISH of this size. */
+  fits (out: Outgoing): boolean
   /** A new packet in flight that is no entry: its packet id. */
   flyOther (): number
 }
@@ -50,48 +54,56 @@ export class Extras {
 
   event (out: Outgoing): void {
     if (!this.session.grants.holds('evt')) return
+    if (this.resync) return // asks for all, this too
     if (this.events.length < MAX_EVENTS) this.events.push(out)
     else { this.events = []; this.resync = true }
     this.drain()
   }
 
-  /** Whether one more answer may be made for this session. */
-  get takesAnswers (): boolean { return this.answers.length < MAX_ANSWERS }
+  /** Whether one more request may be worked on, beside those that are: its answer must find a place. */
+  takesAnswers (running: number): boolean {
+    return this.session.flights.size < this.session.window || this.answers.length + running < MAX_ANSWERS
+  }
+
+  /** Whether the device holds the branch on which that answer goes. */
+  hears (reply: Outgoing['reply']): boolean {
+    const { grants } = this.session
+    return grants.holds('rpc') && (reply === null || reply.suffix === '' || grants.deep)
+  }
 
   answer (out: Outgoing): void {
-    if (!this.session.grants.holds('rpc') || (out.reply !== null && out.reply.suffix !== '' && !this.session.grants.deep)) return
-    if (this.session.window === 1) { this.session.link.deliver(out, 0, 0, false, this.session.grants.isLong('rpc')); return }
+    if (!this.hears(out.reply)) return
     this.answers.push(out)
     this.drain()
   }
 
   drain (): void {
     const s = this.session
-    while (!s.closed) {
-      const out = this.peek()
-      if (out === undefined) return
-      const qos = s.window === 1 ? 0 : s.grants.qos(out.branch)
-      if (qos === 1 && s.flights.size >= s.window) return
-      this.take(out)
-      if (s.grants.holds(out.branch)) s.link.deliver(out, qos, qos === 0 ? 0 : s.flyOther(), false, s.grants.isLong(out.branch))
+    for (let branch = this.first(); branch !== null && !s.closed; branch = this.first()) {
+      const qos = s.window === 1 ? 0 : s.grants.qos(branch)
+      if (qos === 1 ? s.flights.size >= s.window : s.link.unsentBytes > MAX_UNSENT_BYTES) return
+      const out = this.take(branch)
+      if (s.grants.holds(branch) && s.fits(out)) s.link.deliver(out, qos, qos === 0 ? 0 : s.flyOther(), false, s.grants.isLong(branch))
     }
   }
 
-  private peek (): Outgoing | undefined {
-    const first = this.answers[0] ?? this.events[0]
-    if (first !== undefined) return first
-    if (this.resync) return Outgoing.json('evt', { type: 'resync' })
-    const mark = this.marks.values().next().value
-    if (mark === undefined) return undefined
-    const user = !mark.conv.startsWith('g/') && mark.user !== this.session.user ? undefined : mark.user
-    return Outgoing.json('rcpt', { conv: nameOf(mark.conv, this.session.user), delivered: mark.delivered, read: mark.read, user })
+  /** The branch of what goes next; null: nothing waits. */
+  private first (): 'rpc' | 'evt' | 'rcpt' | null {
+    if (this.answers.length > 0) return 'rpc'
+    return this.events.length > 0 || this.resync ? 'evt' : this.marks.size > 0 ? 'rcpt' : null
   }
 
-  private take (out: Outgoing): void {
-    if (out === this.answers[0]) this.answers.shift()
-    else if (out === this.events[0]) this.events.shift()
-    else if (out.branch === 'evt') this.resync = false
-    else this.marks.delete(this.marks.keys().next().value!)
+  private take (branch: 'rpc' | 'evt' | 'rcpt'): Outgoing {
+    if (branch === 'rpc') return this.answers.shift()!
+    if (branch === 'evt') {
+      if (this.events.length > 0) return this.events.shift()!
+      this.resync = false
+      return Outgoing.json('evt', { type: 'resync' })
+    }
+    const [key, { conv, user, delivered, read }] = this.marks.entries().next().value!
+    this.marks.delete(key)
+    const named = !isGroupKey(conv) && user !== this.session.user ? undefined : user
+    return Outgoing.json('rcpt', { conv: nameOf(conv, this.session.user), delivered, read, user: named })
   }
 }
 

@@ -1,6 +1,6 @@
 import type { Entry } from '../domain/entry.js'
 import type { Effects } from '../domain/group.js'
-import { isGroupKey, nameOf, type UserId, usersOf } from '../domain/ids.js'
+import { isGroupKey, type UserId, usersOf } from '../domain/ids.js'
 import type { Event } from '../plugin.js'
 import type { Access } from './access.js'
 import { EntryView, Outgoing } from './outgoing.js'
@@ -12,15 +12,16 @@ export class FanOut {
 
   entry (entry: Entry, effects?: Effects): void {
     const view = new EntryView(entry)
-    if (effects !== undefined) this.before(entry, effects)
+    const added = effects === undefined ? null : this.before(entry, effects)
     if (isGroupKey(entry.conv)) {
       for (const session of this.roster.ofGroup(entry.conv)) session.entry(view)
+      for (const session of this.roster.entering) session.entry(view)
     } else {
       const [a, b] = usersOf(entry.conv)
       for (const session of this.roster.ofUser(a)) session.entry(view)
       if (a !== b) for (const session of this.roster.ofUser(b)) session.entry(view)
     }
-    if (effects !== undefined) this.after(entry, effects)
+    if (added !== null) this.after(entry, effects!, added)
   }
 
   /** On `me/evt` of the user's sessions here. */
@@ -31,24 +32,31 @@ export class FanOut {
     for (const s of sessions) s.extras.event(out)
   }
 
-  /** Who joins by this entry gets it … */
-  private before (entry: Entry, effects: Effects): void {
+  /** Who joins by this entry gets it … Gives those users, of whom a session is here. */
+  private before (entry: Entry, effects: Effects): Set<UserId> {
     this.access.forget(entry.conv)
+    const added = new Set<UserId>()
     for (const { user, role } of effects.members ?? []) {
-      if (role !== null) for (const s of this.roster.ofUser(user)) if (s.state !== 'outside') this.roster.join(entry.conv, s)
+      if (role === null) continue
+      for (const s of this.roster.ofUser(user)) {
+        if (!this.roster.join(entry.conv, s)) continue // its role changes
+        s.joined(entry.conv, entry.seq)
+        added.add(user)
+      }
     }
+    return added
   }
 
   /** … and who leaves by it gets it as the last one (guarantee 10). */
-  private after (entry: Entry, effects: Effects): void {
+  private after (entry: Entry, effects: Effects, added: Set<UserId>): void {
     for (const { user, role } of effects.members ?? []) {
       if (role === null) {
         for (const s of this.roster.ofUser(user)) {
           this.roster.leave(entry.conv, s)
-          s.groups = s.groups.filter(g => g !== entry.conv)
+          s.left(entry.conv, entry.seq)
         }
       }
-      this.tell(user, { type: role === null ? 'conv-removed' : 'conv-added', conv: nameOf(entry.conv, user) })
+      this.tell(user, { type: role === null ? 'conv-removed' : added.has(user) ? 'conv-added' : 'conv-changed', conv: entry.conv })
     }
     if (effects.group !== undefined && effects.create !== true) {
       for (const user of new Set([...this.roster.ofGroup(entry.conv)].map(s => s.user))) this.tell(user, { type: 'conv-changed', conv: entry.conv })

@@ -1,11 +1,11 @@
 import { isUtf8 } from 'node:buffer'
 import { EMPTY_HEAD } from '../domain/entry.js'
 import { ParleyError } from '../domain/errors.js'
-import { type ConvKey, groupOf, isGroupKey, type UserId, usersOf } from '../domain/ids.js'
+import { type ConvKey, groupOf, isGroupKey, type UserId } from '../domain/ids.js'
 import { scanObject } from '../domain/json-scan.js'
 import type { Clock } from '../ports/clock.js'
 import type { Directory } from '../ports/directory.js'
-import type { InboxStore, Mark } from '../ports/inbox.js'
+import type { InboxRow, InboxStore, Mark } from '../ports/inbox.js'
 import type { LogStore } from '../ports/log.js'
 import type { Logger } from '../ports/logger.js'
 import type { ReceiptNews } from './extras.js'
@@ -17,8 +17,16 @@ const EVERY_MS = 1000
 /** Authors among this many newest entries that are newly covered are told. */
 const AUTHORS_OF = 200
 
-/** `by`: the only device that said so, which need not be told. */
-interface Waiting { conv: ConvKey, user: UserId, delivered: number, read: number, by: Session | null }
+/** Marks of one user in one conversation that were not told yet. `by`: the only device that said so, which need not be told. */
+interface Waiting {
+  conv: ConvKey
+  user: UserId
+  delivered: number
+  read: number
+  /** Seqs up to here were covered before the marks that are stored already. */
+  after: number
+  by: Session | null
+}
 
 /** Delivered and read marks of users: raised, stored, told. */
 export class Receipts {
@@ -32,30 +40,41 @@ export class Receipts {
   }) {}
 
   /** Devices of the user acknowledged up to `seq`. */
-  delivered (user: UserId, conv: ConvKey, seq: number): void { this.note(user, conv, seq, 0, null) }
+  delivered (user: UserId, conv: ConvKey, seq: number): void {
+    this.note({ conv, user, delivered: seq, read: 0, after: Infinity, by: null })
+  }
 
-  /** `rcpt` of a device: the user's marks and this device's cursor move. */
+  /**
+   * `rcpt` of a device: the user's marks and this device's cursor move. The marks are stored when it resolves.
+   * @throws ParleyError bad-request, not-member, unavailable
+   */
   async fromDevice (session: Session, conv: ConvKey, payload: Buffer): Promise<void> {
-    const { delivered, read } = parseReceipt(payload)
-    const row = await this.deps.inbox.row(session.user, conv)
+    const { user } = session
+    const said = parseReceipt(payload)
+    const row = await this.deps.inbox.row(user, conv)
     if (row === undefined || row.left !== 0) {
       if (isGroupKey(conv)) throw new ParleyError('not-member', 'you are not a member of the group')
       return // nothing was said there yet
     }
     const [head = EMPTY_HEAD] = await this.deps.log.heads([conv])
-    const upTo = Math.min(Math.max(delivered, read), head.seq)
-    if (upTo > 0) session.moveTo(conv, upTo, head.seq)
-    this.note(session.user, conv, upTo, Math.min(read, head.seq), session)
+    const read = Math.min(said.read, head.seq)
+    const delivered = Math.min(Math.max(said.delivered, read), head.seq)
+    if (delivered > 0) session.moveTo(conv, delivered)
+    const mark = await this.raised(row, user, delivered, read)
+    if (mark === null) return
+    await this.deps.inbox.mark([mark])
+    this.note({ conv, user, delivered: mark.delivered ?? 0, read: mark.read ?? 0, after: mark.read === undefined ? row.delivered : row.read, by: session })
   }
 
-  private note (user: UserId, conv: ConvKey, delivered: number, read: number, by: Session | null): void {
-    const key = `${conv}\n${user}`
+  private note (n: Waiting): void {
+    const key = `${n.conv}\n${n.user}`
     const w = this.waiting.get(key)
-    if (w === undefined) this.waiting.set(key, { conv, user, delivered, read, by })
+    if (w === undefined) this.waiting.set(key, n)
     else {
-      if (read > w.read) w.by = by
-      w.delivered = Math.max(w.delivered, delivered)
-      w.read = Math.max(w.read, read)
+      if (n.read > w.read) w.by = n.by
+      w.delivered = Math.max(w.delivered, n.delivered)
+      w.read = Math.max(w.read, n.read)
+      w.after = Math.min(w.after, n.after)
     }
     if (this.armed) return
     this.armed = true
@@ -81,43 +100,52 @@ export class Receipts {
 
   private async settle (all: Waiting[]): Promise<void> {
     for (const w of all) {
-      try { await this.raise(w) } catch (err) { this.deps.logger.warn({ err, conv: w.conv, user: w.user }, 'a receipt could not be stored') }
+      try { await this.one(w) } catch (err) { this.deps.logger.warn({ err, conv: w.conv, user: w.user }, 'a receipt could not be stored') }
     }
   }
 
-  private async raise (w: Waiting): Promise<void> {
+  private async one (w: Waiting): Promise<void> {
     const row = await this.deps.inbox.row(w.user, w.conv)
     if (row === undefined || row.left !== 0) return
-    const read = w.read > row.read ? w.read : 0
-    const delivered = Math.max(w.delivered, read) > row.delivered ? Math.max(w.delivered, read) : 0
-    if (read === 0 && delivered === 0) return
-    const mark: Mark = { user: w.user, conv: w.conv }
-    if (delivered > 0) mark.delivered = delivered
-    if (read > 0) {
-      mark.read = read
-      mark.readCounts = (await this.deps.log.page(w.conv, { after: read - 1, limit: 1 }))[0]?.counts
+    const mark = await this.raised(row, w.user, w.delivered, w.read)
+    if (mark !== null) {
+      await this.deps.inbox.mark([mark])
+      w.after = Math.min(w.after, row.delivered)
     }
-    await this.deps.inbox.mark([mark])
-    await this.tell(w, read > 0 ? row.read : row.delivered, delivered, read)
+    if (w.after !== Infinity) await this.tell(w)
   }
 
-  /** My own other devices always; the authors of what is newly covered when the group is small. */
-  private async tell (w: Waiting, before: number, delivered: number, read: number): Promise<void> {
+  /** What of the marks is above those that are stored; null: nothing. */
+  private async raised (row: InboxRow, user: UserId, delivered: number, read: number): Promise<Mark | null> {
+    const mark: Mark = { user, conv: row.conv }
+    if (Math.max(delivered, read) > row.delivered) mark.delivered = Math.max(delivered, read)
+    if (read > row.read) {
+      mark.read = read
+      mark.readCounts = (await this.deps.log.page(row.conv, { after: read - 1, limit: 1 }))[0]?.counts
+    }
+    return mark.delivered === undefined && mark.read === undefined ? null : mark
+  }
+
+  /** My own other devices of what was read; the authors of what is newly covered when the group is small. */
+  private async tell (w: Waiting): Promise<void> {
     const news: ReceiptNews = { conv: w.conv, user: w.user }
-    if (delivered > 0) news.delivered = delivered
-    if (read > 0) news.read = read
-    if (read > 0) for (const s of this.deps.roster.ofUser(w.user)) if (s !== w.by) s.extras.receipt(news)
-    for (const author of await this.authors(w, before, Math.max(delivered, read))) {
+    if (w.delivered > 0) news.delivered = w.delivered
+    if (w.read > 0) news.read = w.read
+    if (w.read > 0) for (const s of this.deps.roster.ofUser(w.user)) if (s !== w.by) s.extras.receipt(news)
+    for (const author of await this.authors(w)) {
       if (author !== w.user) for (const s of this.deps.roster.ofUser(author)) s.extras.receipt(news)
     }
   }
 
-  private async authors (w: Waiting, after: number, upTo: number): Promise<Iterable<UserId>> {
-    if (!isGroupKey(w.conv)) return usersOf(w.conv)
+  private async authors ({ conv, user, after, delivered, read }: Waiting): Promise<Iterable<UserId>> {
     const most = this.deps.limits.receiptMembers
-    if (most !== 0 && await this.deps.directory.memberCount(groupOf(w.conv)) > most) return []
+    if (isGroupKey(conv) && most !== 0 && await this.deps.directory.memberCount(groupOf(conv)) > most) return []
+    const upTo = Math.max(delivered, read)
+    // most often the newest entry tells of the one peer that there is
+    const [newest] = isGroupKey(conv) ? [] : await this.deps.log.page(conv, { after: upTo - 1, limit: 1 })
+    if (newest !== undefined && newest.from !== user) return [newest.from]
     const from = Math.max(after, upTo - AUTHORS_OF)
-    const entries = await this.deps.log.page(w.conv, { after: from, limit: Math.max(1, upTo - from) })
+    const entries = await this.deps.log.page(conv, { after: from, limit: Math.max(1, upTo - from) })
     return new Set(entries.map(e => e.from))
   }
 }

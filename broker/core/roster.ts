@@ -7,6 +7,8 @@ const NOBODY: readonly Session[] = []
 export class Roster {
   private readonly users = new Map<UserId, Session[]>()
   private readonly groups = new Map<ConvKey, Set<Session>>()
+  /** Sessions whose groups are being looked up: they see entries of all groups, and keep those of their own. */
+  readonly entering = new Set<Session>()
 
   add (session: Session): void {
     const of = this.users.get(session.user)
@@ -22,12 +24,14 @@ export class Roster {
     session.groups = []
   }
 
-  join (key: ConvKey, session: Session): void {
+  /** False: it was there already. */
+  join (key: ConvKey, session: Session): boolean {
     let set = this.groups.get(key)
     if (set === undefined) this.groups.set(key, set = new Set())
-    if (set.has(session)) return
+    if (set.has(session)) return false
     set.add(session)
     session.groups.push(key)
+    return true
   }
 
   leave (key: ConvKey, session: Session): void {

@@ -41,8 +41,9 @@ export class Signals {
     const audience = group ? this.deps.roster.ofGroup(conv) : this.deps.roster.ofUser(peerOf(conv, from.user))
     let shared: Outgoing | null = null
     for (const s of audience) {
-      if (s === from || !s.grants.holds('sig') || s.link.unsentBytes > LAGGING_BYTES || s.record?.active === false) continue
-      s.link.deliver(group ? shared ??= make(s.user) : make(s.user), 0, 0, false, s.grants.isLong('sig'))
+      if (s === from || !s.grants.holds('sig') || s.link.unsentBytes > LAGGING_BYTES || !s.active) continue
+      const out = group ? shared ??= make(s.user) : make(s.user)
+      if (s.fits(out)) s.link.deliver(out, 0, 0, false, s.grants.isLong('sig'))
     }
   }
 }

@@ -3,7 +3,7 @@ import type { Flight } from './conv-state.js'
 
 /** Sent and unacknowledged when a connection ended: sent again with the same packet ids [MQTT-4.4.0-1]. */
 export interface RetainedWindow {
-  convs: { key: ConvKey, cursor: number, highest: number, flights: Omit<Flight, 'conv'>[] }[]
+  convs: { key: ConvKey, flights: Omit<Flight, 'conv'>[] }[]
   /** Unacknowledged packet ids in the order in which they were sent. */
   order: number[]
   /** How often the client closed the socket on the oldest unacknowledged entry. */

@@ -19,8 +19,10 @@ export class AppState {
     if (typeof members === 'string' || members.length !== 1 || only!.name !== 'active' || (text !== 'true' && text !== 'false')) {
       throw new ParleyError('bad-request', 'state is {"active":true} or {"active":false}')
     }
-    if (dup || session.record === null) return
-    session.record.active = text === 'true'
+    if (dup) return
+    session.active = text === 'true'
+    if (session.record === null) return
+    session.record.active = session.active
     await this.devices.put(session.record)
   }
 }

@@ -78,6 +78,8 @@ export class Connection implements Link, Sink, LiveConnection {
   keepAliveMs = 0
   /** Told in CONNACK when it is not the client's own, seconds [MQTT-3.2.2.3.14]. */
   serverKeepAlive: number | undefined = undefined
+  /** A session of an earlier connection goes on [MQTT-3.2.2-2]. */
+  sessionPresent = false
   /** Made for an empty client id; told in CONNACK [MQTT-3.2.2.3.7]. */
   assignedClientId: string | undefined = undefined
   /** The client said DISCONNECT: what follows is its doing. */
@@ -87,8 +89,9 @@ export class Connection implements Link, Sink, LiveConnection {
   /** QoS 2 packet ids between PUBLISH and PUBREL: true once PUBREC was sent. */
   received: Map<number, boolean> | null = null
   throttle: Throttle | null = null
-  /** RPC requests being worked on. */
+  /** RPC requests being worked on, and what lets the next ones go on. */
   rpcRunning = 0
+  rpcWaiting: (() => void)[] | null = null
   /** The last topic published to and what it means: senders repeat themselves. */
   lastTopic = ''
   lastPublish: Publish | null = null
@@ -243,6 +246,7 @@ export class Connection implements Link, Sink, LiveConnection {
   deliver (out: Outgoing, qos: 0 | 1, packetId: number, dup: boolean, long: boolean): void {
     if (this.phase === 'closed') return
     let frame = publishFrame(out, qos, this.version === 5, long ? `u/${this.session.user}` : null)
+    if (this.maxPacketBytes !== 0 && frame.length > this.maxPacketBytes) return // what must not be lost was measured before [MQTT-3.1.2-24]
     if (dup) frame = withDup(frame)
     if (qos === 0) this.batch.push(frame)
     else this.batch.push(frame, packetIdAt(frame), packetId)

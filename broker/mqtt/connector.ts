@@ -5,8 +5,9 @@ import type { HookRunner } from '../core/hooks.js'
 import { Outgoing } from '../core/outgoing.js'
 import { Lane } from '../core/publish.js'
 import { Session, type SessionWorld } from '../core/session.js'
+import type { RetainedWindows } from '../core/windows.js'
 import type { Identity, Verdict } from '../domain/identity.js'
-import { type DeviceId, isDeviceId, type SessionId, sessionId } from '../domain/ids.js'
+import { type DeviceId, isDeviceId, type SessionId, sessionId, type UserId } from '../domain/ids.js'
 import { isOurs } from '../domain/topics.js'
 import type { Clock } from '../ports/clock.js'
 import type { Device, DeviceStore } from '../ports/devices.js'
@@ -21,6 +22,7 @@ import type { Registry } from './registry.js'
 
 /** `token-expiring` comes this long before the end. */
 const EXPIRY_NOTICE_MS = 60_000
+const DAY_MS = 86_400_000
 const BAD_AUTHENTICATION_METHOD = 0x8c
 const PROTOCOL_ERROR = 0x82
 
@@ -30,6 +32,9 @@ export interface ConnectorDeps {
   directory: Directory
   registry: Registry
   pace: Pace
+  windows: RetainedWindows
+  /** After so many days an unused device is forgotten; 0: never. */
+  deviceDays: number
   clock: Clock
   logger: Logger
   sessions: SessionWorld
@@ -112,11 +117,11 @@ export class Connector implements Connections {
       await this.deps.pace.takeover(id)
     }
     if (c.phase !== 'connecting') return
-    const { record, known } = await this.device(packet, identity, device)
+    const record = await this.device(c, packet, identity, device)
     if (c.phase !== 'connecting') return
     c.identity = identity
-    const from = packet.clean === true ? 'now' : known ? 'cursors' : 'new-device'
-    c.sessionOrNull = new Session(id, identity.user, device, record, from, c, this.deps.sessions)
+    if (packet.clean === true) this.deps.windows.take(id) // the packet ids of a session that is over [MQTT-3.1.2-6]
+    c.sessionOrNull = new Session(id, identity.user, device, record, packet.clean === true ? 'now' : 'cursors', c, this.deps.sessions)
     c.lane = new Lane(identity.user, device)
     this.deps.registry.add(id, c)
     this.remember(identity)
@@ -131,36 +136,47 @@ export class Connector implements Connections {
   }
 
   /** The device's record; none for a connection whose session ends with it and that has no record yet. */
-  private async device (p: IConnectPacket, identity: Identity, device: DeviceId): Promise<{ record: Device | null, known: boolean }> {
+  private async device (c: Connection, p: IConnectPacket, { user }: Identity, device: DeviceId): Promise<Device | null> {
     const now = this.deps.clock.now()
     const expiry = Math.min(sessionExpirySeconds(p), this.deps.limits.sessionExpirySeconds === 0 ? 0xffffffff : this.deps.limits.sessionExpirySeconds)
-    const found = await this.deps.devices.get(identity.user, device)
-    if (found !== undefined) {
-      const over = found.seenMs + found.sessionExpirySeconds * 1000 < now
-      if (p.clean === true || over) found.subscriptions = []
+    const found = await this.deps.devices.get(user, device)
+    if (found !== undefined && !this.unused(found, now)) {
+      c.sessionPresent = p.clean !== true && found.seenMs + found.sessionExpirySeconds * 1000 > now
+      const ended = !c.sessionPresent && found.subscriptions.length > 0
+      if (ended) found.subscriptions = []
+      const seen = now - found.seenMs > DAY_MS
+      if (seen) found.seenMs = now
       found.sessionExpirySeconds = expiry
       found.active = true
-      return { record: found, known: true }
+      if (ended || seen) await this.deps.devices.put(found)
+      return found
     }
-    if (p.clean === true && expiry === 0) return { record: null, known: false }
+    if (found !== undefined) await this.forget(found)
+    if (p.clean === true && expiry === 0) return null
     const record: Device = {
-      user: identity.user, device, subscriptions: [], ack: 'puback', maxPacketBytes: 0, active: true, sessionExpirySeconds: expiry, createdMs: now, seenMs: now
+      user, device, subscriptions: [], ack: 'puback', maxPacketBytes: 0, active: true, sessionExpirySeconds: expiry, placed: false, createdMs: now, seenMs: now
     }
-    await this.makeRoom(identity)
+    await this.makeRoom(user, now)
     await this.deps.devices.put(record)
-    return { record, known: false }
+    return record
   }
 
-  /** Over `limits.devicesPerUser` the longest unused device is forgotten. */
-  private async makeRoom ({ user }: Identity): Promise<void> {
+  private unused (d: Device, now: number): boolean { return this.deps.deviceDays > 0 && now - d.seenMs > this.deps.deviceDays * DAY_MS }
+
+  private async forget (d: Device): Promise<void> {
+    this.deps.windows.take(sessionId(d.user, d.device))
+    await this.deps.devices.remove(d.user, d.device)
+  }
+
+  /** Forgets devices that nobody uses any more, and over `limits.devicesPerUser` the longest unused one. */
+  private async makeRoom (user: UserId, now: number): Promise<void> {
     const most = this.deps.limits.devicesPerUser
-    if (most === 0) return
-    const away = (await this.deps.devices.list(user)).sort((a, b) => a.seenMs - b.seenMs)
-    let over = away.length + 1 - most
-    for (const d of away) {
-      if (over <= 0) return
+    const all = (await this.deps.devices.list(user)).sort((a, b) => a.seenMs - b.seenMs)
+    let over = most === 0 ? 0 : all.length + 1 - most
+    for (const d of all) {
+      if (over <= 0 && !this.unused(d, now)) return
       if (this.deps.registry.get(sessionId(user, d.device)) !== undefined) continue
-      await this.deps.devices.remove(user, d.device)
+      await this.forget(d)
       over--
     }
   }

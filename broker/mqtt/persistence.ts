@@ -5,6 +5,9 @@ import type { Connection } from './connection.js'
 interface Client { conn: Connection }
 interface Sub { topic: string, qos: number }
 
+/** Is granted to nobody. Aedes says "session present" by whether a subscription is restored. */
+const NOTHING: Sub = { topic: '$nothing', qos: 0 }
+
 /**
  * What Aedes asks its persistence, as far as inboxes need it: subscriptions live in the device's record. Ordinary
  * topics are denied, so there is nothing retained, queued or half-way through QoS 2.
@@ -16,7 +19,10 @@ export class SessionPersistence {
   async destroy (): Promise<void> {}
 
   async subscriptionsByClient ({ id }: { id: string }): Promise<Sub[]> {
-    return (this.connection(id)?.session.record?.subscriptions ?? []).map(s => ({ topic: s.filter, qos: s.qos }))
+    const c = this.connection(id)
+    if (c?.sessionPresent !== true) return []
+    const held = c.session.record!.subscriptions
+    return held.length === 0 ? [NOTHING] : held.map(s => ({ topic: s.filter, qos: s.qos }))
   }
 
   /** Called before SUBACK, once per filter with the whole packet, refused filters included. */

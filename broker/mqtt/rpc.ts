@@ -10,6 +10,7 @@ const MAX_REQUEST_BYTES = 256 << 10
 const MAX_ANSWER_BYTES = 512 << 10
 /** What stands around a result in its answer and its packet, at most. */
 const ENVELOPE_BYTES = 1024
+/** Requests of one connection that are worked on at once; the next ones wait their turn, unacknowledged. */
 const MAX_RUNNING = 16
 
 /** The operations, as RPC calls them. */
@@ -30,8 +31,14 @@ export class Rpc {
     if (m.payload.length > MAX_REQUEST_BYTES) throw new ParleyError('too-large', `a request has at most ${MAX_REQUEST_BYTES} bytes`)
     const { id, params } = parse(m.payload)
     const reply = replyTo(c, m)
-    const session = c.session
-    if (!session.extras.takesAnswers || c.rpcRunning >= MAX_RUNNING) {
+    const { session } = c
+    if (c.rpcRunning >= MAX_RUNNING) {
+      await new Promise<void>(resolve => { (c.rpcWaiting ??= []).push(resolve) })
+      if (c.phase !== 'ready') return
+    }
+    if (!session.extras.takesAnswers(c.rpcRunning)) {
+      c.rpcWaiting?.shift()?.()
+      if (!session.extras.hears(reply)) return
       const out = Outgoing.json('rpc', { id, error: { code: 'rate-limited', message: 'too many answers wait for this device' } })
       out.reply = reply
       c.deliver(out, 0, 0, false, session.grants.isLong('rpc'))
@@ -48,6 +55,7 @@ export class Rpc {
       }
     ).then(bytes => {
       c.rpcRunning--
+      c.rpcWaiting?.shift()?.()
       if (c.phase !== 'ready') return
       const out = new Outgoing('rpc', bytes)
       out.reply = reply

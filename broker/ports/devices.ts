@@ -14,6 +14,8 @@ export interface Device {
   active: boolean
   /** How long the subscriptions outlive the connection, seconds; 0: they end with it [MQTT-3.1.2.11.2]. */
   sessionExpirySeconds: number
+  /** Its cursors were written, where the user's furthest device stood; false until its first replay. */
+  placed: boolean
   createdMs: number
   seenMs: number
 }

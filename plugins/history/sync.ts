@@ -1,4 +1,4 @@
-import { type ConvKey, defineOperation, type Host, type Operation, type RawJson, Type } from '../../broker/plugin.js'
+import { type ConvKey, convKey, defineOperation, type Host, type Operation, type RawJson, Type } from '../../broker/plugin.js'
 import { MAX_ENTRIES_BYTES, MAX_LIMIT, type Room, take } from './entries.js'
 import { Pace } from './pace.js'
 import { nextOf, standingOf } from './standing.js'
@@ -53,6 +53,9 @@ export const syncOperation = (host: Host): Operation => defineOperation({
   async handle (call, p) {
     const rows = (await host.inbox.rows(call.user)).sort((a, b) => (a.conv < b.conv ? -1 : 1))
     const { positions, passed, gone } = standingOf(host, call, p, rows)
+    if (p.cursors !== undefined && passed === '' && call.device !== '') {
+      await host.moveCursors(call.user, call.device, new Map(Object.entries(p.cursors).map(([name, seq]) => [convKey(name, call.user), seq])))
+    }
     const heads = await host.log.heads(rows.map(r => r.conv))
     const limit = Math.min(p.limit ?? DEFAULT_LIMIT, MAX_LIMIT)
 

@@ -83,6 +83,7 @@ export async function rig (plugins: readonly Plugin[], limits: Partial<Host['lim
       posted.push(e)
       return done
     },
+    moveCursors: async () => {},
     tell: (user, event) => { told.push({ user, event }) },
     operation: op => operations.register(op)
   }

@@ -23,15 +23,12 @@ export function deviceSet (deps: { devices: DeviceStore, connections: Connection
       const session = deps.connections.get(sessionId(call.user, call.device))?.session
       const now = deps.clock.now()
       const record: Device = session?.record ?? await deps.devices.get(call.user, call.device) ?? {
-        user: call.user, device: call.device, subscriptions: [], ack: 'puback', maxPacketBytes: 0, active: true, sessionExpirySeconds: 0, createdMs: now, seenMs: now
+        user: call.user, device: call.device, subscriptions: [], ack: 'puback', maxPacketBytes: 0, active: true, sessionExpirySeconds: 0, placed: false, createdMs: now, seenMs: now
       }
       if (given.ack !== undefined) record.ack = given.ack
       if (given.maxPacketBytes !== undefined) record.maxPacketBytes = given.maxPacketBytes
+      if (session !== undefined && session.record === null) await placeDevice(session, record, deps)
       await deps.devices.put(record)
-      if (session !== undefined && session.record === null) {
-        await placeDevice(session, deps)
-        session.record = record
-      }
       return {}
     }
   }) as unknown as Operation
