@@ -36,11 +36,13 @@ export function checkTogether (config: Config, devByDefault: boolean, report: Re
 }
 
 function checkFolder (folder: string | undefined, path: string, report: Report): void {
+  if (folder === undefined) return
   try {
-    // One that is not there yet is made at the start.
-    if (folder !== undefined && statSync(folder, { throwIfNoEntry: false })?.isDirectory() === false) report(path, 'is a file, not a folder')
+    if (!statSync(folder).isDirectory()) report(path, 'is a file, not a folder')
   } catch (error) {
-    report(path, (error as NodeJS.ErrnoException).code === 'ENOTDIR' ? 'lies below a file, not a folder' : whyUnreadable(error))
+    const { code } = error as NodeJS.ErrnoException
+    if (code === 'ENOENT') return // made at the start
+    report(path, code === 'ENOTDIR' ? 'lies below a file, not a folder' : whyUnreadable(error))
   }
 }
 
