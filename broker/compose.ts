@@ -135,7 +135,11 @@ async function assemble (config: Config, logger: Logger, clock: Clock, stores: A
   const world: MqttWorld = {
     batcher: new WriteBatcher(), connector, chat, clock, logger, maxPacketBytes: packetLimit(limits.messageBytes),
     toAedes: (c, packet) => aedes!.packet(c, packet),
-    ended: async (c, reason) => await ended(c, reason)
+    ended: async (c, reason) => {
+      const saved = ended(c, reason)
+      if (c.sessionOrNull !== null) registry.leaves(c.session.id, saved)
+      await saved
+    }
   }
   async function ended (c: Connection, reason: CloseReason): Promise<void> {
     const session = c.sessionOrNull

@@ -113,9 +113,9 @@ export class Connector implements Connections {
     if (old !== undefined) {
       if (old.session.grants.holds('evt')) old.deliver(Outgoing.json('evt', { type: 'replaced' }), 0, 0, false, old.session.grants.isLong('evt'))
       old.close('takeover', 0x8e)
-      await old.closing
       await this.deps.pace.takeover(id)
     }
+    await this.deps.registry.left(id)
     if (c.phase !== 'connecting') return
     const record = await this.device(c, packet, identity, device)
     if (c.phase !== 'connecting') return

@@ -8,6 +8,7 @@ export class Registry {
   private readonly byId = new Map<SessionId, Connection>()
   private readonly byUser = new Map<UserId, Connection[]>()
   private readonly locks = new Map<SessionId, Promise<void>>()
+  private readonly leaving = new Map<SessionId, Promise<void>>()
 
   get (id: SessionId): Connection | undefined { return this.byId.get(id) }
   ofUser (user: UserId): readonly Connection[] { return this.byUser.get(user) ?? NONE }
@@ -28,6 +29,15 @@ export class Registry {
     if (of === undefined || of.length === 0) this.byUser.delete(c.session.user)
     else this.byUser.set(c.session.user, of)
   }
+
+  /** `saved`: what the connection leaves behind is being stored. */
+  leaves (id: SessionId, saved: Promise<void>): void {
+    const all = Promise.all([this.leaving.get(id), saved]).then(() => { if (this.leaving.get(id) === all) this.leaving.delete(id) })
+    this.leaving.set(id, all)
+  }
+
+  /** Resolves when nothing of earlier connections is being stored any more: who reads before would read what is old. */
+  async left (id: SessionId): Promise<void> { await this.leaving.get(id) }
 
   /** Runs `fn` when no other holds the id; in the order of the calls. */
   async exclusively (id: SessionId, fn: () => Promise<void>): Promise<void> {
