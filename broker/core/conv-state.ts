@@ -1,14 +1,15 @@
 import type { ConvKey } from '../domain/ids.js'
 
-/** A QoS 1 PUBLISH sent to the device and not yet acknowledged. `conv` null: a receipt, event or answer. */
+/** A PUBLISH sent to the device and not yet acknowledged. `conv` null: a receipt, event or answer. */
 export interface Flight {
-  /** 0: nothing was sent; the range only has its place in the order. */
+  /** 0: sent at QoS 0, or not at all; the range only has its place in the order. */
   packetId: number
   conv: ConvState | null
   /** Seqs covered, both included. */
   from: number
   to: number
-  kind: 'entry' | 'gap' | 'batch' | 'other'
+  /** `zero`: at QoS 0; `taken`: at QoS 0, and the kernel has it. */
+  kind: 'entry' | 'gap' | 'batch' | 'zero' | 'taken' | 'other'
   acked: boolean
 }
 
@@ -29,8 +30,6 @@ export class ConvState {
   queued = false
   /** Moved since the cursors were last saved. */
   dirty = false
-  /** Highest seq sent at QoS 0 and taken by the kernel; acknowledged by the next packet of the client. */
-  taken = 0
 
   constructor (readonly key: ConvKey, public cursor: number, next: number) {
     this.next = next
@@ -50,6 +49,16 @@ export class ConvState {
       const f = this.flights.shift()!
       this.advance(f.from, f.to)
     }
+  }
+
+  /** The kernel took what was sent at QoS 0. What it took one after the other becomes one, or they would pile up. */
+  took (f: Flight): void {
+    f.kind = 'taken'
+    const at = this.flights.indexOf(f)
+    const before = this.flights[at - 1]
+    if (before?.kind !== 'taken' || before.to + 1 !== f.from) return
+    before.to = f.to
+    this.flights.splice(at, 1)
   }
 
   /** Seqs past the head are not due, up to and including `to`. */
@@ -84,6 +93,6 @@ export class ConvState {
   }
 
   get idle (): boolean {
-    return this.flights.length === 0 && !this.queued && !this.dirty && this.taken === 0 && this.gap === null && this.next > this.head
+    return this.flights.length === 0 && !this.queued && !this.dirty && this.gap === null && this.next > this.head
   }
 }

@@ -66,7 +66,7 @@ export class Session implements Sender {
   private resend: Resend | null = null
   private catchUp: CatchUp | null = null
   /** Sent at QoS 0 and not yet taken by the kernel, in order; bounded by the window. */
-  private atZero: { conv: ConvState, seq: number }[] = []
+  private atZero: Flight[] = []
   private taken: Set<ConvState> | null = null
   private extrasOrNull: Extras | null = null
 
@@ -168,18 +168,20 @@ export class Session implements Sender {
     if (!this.fits(out)) { this.giveGap(conv, seq, seq); return }
     this.world.count.delivered++
     const long = this.grants.isLong('msg')
-    if (this.grants.qos('msg') === 0) this.zero(conv, seq, out, long)
+    if (this.grants.qos('msg') === 0) this.zero(conv, seq, seq, out, long)
     else this.link.deliver(out, 1, this.fly(conv, seq, seq, 'entry').packetId, false, long)
   }
 
   send (conv: ConvState, from: number, to: number, kind: 'gap' | 'batch', out: Outgoing): void {
     const long = this.grants.isLong(kind)
-    if (this.grants.qos(kind) === 0) this.zero(conv, to, out, long)
+    if (this.grants.qos(kind) === 0) this.zero(conv, from, to, out, long)
     else this.link.deliver(out, 1, this.fly(conv, from, to, kind).packetId, false, long)
   }
 
-  private zero (conv: ConvState, seq: number, out: Outgoing, long: boolean): void {
-    this.atZero.push({ conv, seq })
+  private zero (conv: ConvState, from: number, to: number, out: Outgoing, long: boolean): void {
+    const flight: Flight = { packetId: 0, conv, from, to, kind: 'zero', acked: false }
+    this.atZero.push(flight)
+    if (this.ackMoves) conv.flights.push(flight)
     this.link.deliver(out, 0, 0, false, long)
   }
 
@@ -270,9 +272,9 @@ export class Session implements Sender {
 
   /** The kernel took the first `n` QoS 0 packets that were not taken before. */
   kernelTook (n: number): void {
-    for (const { conv, seq } of this.atZero.splice(0, n)) {
-      conv.taken = seq
-      ;(this.taken ??= new Set()).add(conv)
+    for (const f of this.atZero.splice(0, n)) {
+      f.conv!.took(f)
+      ;(this.taken ??= new Set()).add(f.conv!)
     }
     this.opened()
   }
@@ -283,14 +285,7 @@ export class Session implements Sender {
   heard (): void {
     this.extrasOrNull?.drain()
     if (this.taken === null) return
-    for (const conv of this.taken) {
-      if (this.ackMoves) {
-        if (conv.taken > conv.highest) { conv.highest = conv.taken; conv.dirty = true }
-        if (this.holes?.has(conv.key) !== true) conv.pass(conv.cursor + 1, conv.taken)
-        this.world.moved(this)
-      }
-      conv.taken = 0
-    }
+    for (const conv of this.taken) for (const f of conv.flights.filter(f => f.kind === 'taken')) this.land(f)
     this.taken = null
   }
 
@@ -360,7 +355,7 @@ export class Session implements Sender {
     for (const f of left) {
       const { key, flights: ordered, ahead } = f.conv!
       const of = flights.get(key) ?? new Set()
-      for (const other of [...ordered, ...ahead ?? [], f]) of.add(other)
+      for (const other of [...ordered, ...ahead ?? [], f]) if (other.kind !== 'zero' && other.kind !== 'taken') of.add(other)
       flights.set(key, of)
     }
     const convs = [...flights].map(([key, all]) => ({ key, flights: [...all].map(({ conv: _, ...f }) => f) }))
