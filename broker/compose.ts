@@ -55,18 +55,26 @@ export interface RunningNode {
   reload (): Promise<void>
 }
 
+/** What a node needs beside its configuration. */
+export interface Surroundings {
+  log: Logger
+  clock?: Clock
+  /** Where packages of plugins are looked for first. Default: the working directory. */
+  baseDir?: string
+}
+
 /** The one place where the parts meet: builds a node of a configuration and starts it. */
-export async function startNode (config: Config, { log: logger, clock = systemClock }: { log: Logger, clock?: Clock }): Promise<RunningNode> {
+export async function startNode (config: Config, { log: logger, clock = systemClock, baseDir = process.cwd() }: Surroundings): Promise<RunningNode> {
   const stores = await openLmdb(config.dataDir, { log: logger, now: () => clock.now() })
   try {
-    return await assemble(config, logger, clock, stores)
+    return await assemble(config, { logger, clock, baseDir }, stores)
   } catch (e) {
     await stores.close()
     throw e
   }
 }
 
-async function assemble (config: Config, logger: Logger, clock: Clock, stores: Awaited<ReturnType<typeof openLmdb>>): Promise<RunningNode> {
+async function assemble (config: Config, { logger, clock, baseDir }: { logger: Logger, clock: Clock, baseDir: string }, stores: Awaited<ReturnType<typeof openLmdb>>): Promise<RunningNode> {
   const { limits } = config
   const { log, inbox, cursors, devices, directory } = stores
   const registry = new Registry()
@@ -90,7 +98,7 @@ async function assemble (config: Config, logger: Logger, clock: Clock, stores: A
     tell: (user, event) => fanOut.tell(user, event),
     operation: op => operations.register(op)
   }
-  const hooks = new HookRunner(await loadPlugins(choices(config), process.cwd(), host, logger), {
+  const hooks = new HookRunner(await loadPlugins(choices(config), baseDir, host, logger), {
     clock, logger, onFailure: (plugin, hook, kind) => metrics.hookFailed(plugin, hook, kind)
   })
   const publisher = new Publisher({ log, access, hooks, fanOut, clock, logger, limits, appended: ms => metrics.appended(ms) })

@@ -1,7 +1,8 @@
 import { createRequire } from 'node:module'
-import { readFile } from 'node:fs/promises'
-import { dirname, isAbsolute, join, resolve } from 'node:path'
+import { readdir, readFile } from 'node:fs/promises'
+import { basename, dirname, isAbsolute, join, resolve } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
+import { meant } from './config/nearest.js'
 import * as api from './plugin.js'
 
 const isPath = (use: string): boolean => use.startsWith('.') || isAbsolute(use)
@@ -44,18 +45,30 @@ function requiredFile (use: string, fromDir: string): string | undefined {
   } catch { return undefined }
 }
 
+/** What a folder holds; nothing when it is not there. */
+const namesIn = async (dir: string): Promise<string[]> => await readdir(dir).catch(() => [])
+
+/** Names of the packages that are installed in a folder. */
+async function packagesIn (dir: string): Promise<string[]> {
+  const names = await namesIn(join(dir, 'node_modules'))
+  const ofScope = async (scope: string): Promise<string[]> => (await namesIn(join(dir, 'node_modules', scope))).map(name => `${scope}/${name}`)
+  return (await Promise.all(names.map(async name => name.startsWith('@') ? await ofScope(name) : [name]))).flat()
+}
+
 async function fileOf (use: string, baseDir: string): Promise<string> {
   if (isPath(use)) {
     const file = requiredFile(use, baseDir)
-    if (file === undefined) throw new Error(`there is no file ${resolve(baseDir, use)}`)
-    return file
+    if (file !== undefined) return file
+    const path = resolve(baseDir, use)
+    throw new Error(`there is no file ${path}${meant(basename(path), await namesIn(dirname(path)))}`)
   }
   // Beside the configuration, or installed beside Parley itself (npm install -g).
   for (const dir of [baseDir, dirname(fileURLToPath(import.meta.url))]) {
     const file = await importedFile(use, dir) ?? requiredFile(use, dir)
     if (file !== undefined) return file
   }
-  throw new Error(`no package ${use} is installed in ${baseDir}; a path begins with ./`)
+  const beside = requiredFile(`./${use}`, baseDir) === undefined ? meant(use, await packagesIn(baseDir)) : `; did you mean ./${use}?`
+  throw new Error(`no package ${use} is installed in ${baseDir}${beside === '' ? '; a path begins with ./' : beside}`)
 }
 
 /** What went wrong while a file was imported, with the line in it where there is one. */

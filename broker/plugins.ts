@@ -1,13 +1,14 @@
 import { Kind } from '@sinclair/typebox'
 import { Value } from '@sinclair/typebox/value'
-import { nearest } from './config/nearest.js'
+import { meant } from './config/nearest.js'
 import type { PluginHooks } from './core/hooks.js'
 import { HOOK_NAMES, type Host, type Hooks, type Plugin, type TSchema } from './plugin.js'
 import { importPlugin } from './plugin-file.js'
 import type { Logger } from './ports/logger.js'
 
-/** One plugin of the configuration: a path or a package name, or a built-in plugin as an object. */
-export type PluginChoice = string | {
+/** One plugin of the configuration. */
+export interface PluginChoice {
+  /** A path or a package name, or a built-in plugin as an object. */
   use: string | Plugin
   /** The plugin's own options. */
   config?: object
@@ -30,11 +31,6 @@ const DEFAULT_TIMEOUT_MS = 1000
 /** A setup that hangs (a backend without answer) would keep the broker from starting and say nothing. */
 const SETUP_LIMIT_MS = 30_000
 const NAME = /^[a-z][a-z0-9-]{0,63}$/
-
-const meant = (name: string, known: Iterable<string>): string => {
-  const near = nearest(name, known)
-  return near === undefined ? '' : `; did you mean ${near}?`
-}
 
 const messageOf = (e: unknown): string => e instanceof Error ? e.message : String(e)
 
@@ -92,11 +88,6 @@ function checkHooks (v: unknown): Hooks {
   return v
 }
 
-const labelOf = (choice: PluginChoice): string => {
-  const use = typeof choice === 'string' ? choice : choice?.use
-  return `plugin ${typeof use === 'string' ? use : use?.name ?? JSON.stringify(choice)}`
-}
-
 /**
  * Finds and checks the plugins, and sets none of them up (`check-config`). Their files are imported, which runs them.
  * @throws PluginError with every mistake
@@ -104,14 +95,13 @@ const labelOf = (choice: PluginChoice): string => {
 export async function findPlugins (list: readonly PluginChoice[], baseDir: string): Promise<ReadyPlugin[]> {
   const problems: string[] = []
   const ready: ReadyPlugin[] = []
-  for (const choice of list) {
+  for (const { use, config, timeoutMs } of list) {
     try {
-      const { use, config, timeoutMs } = typeof choice === 'string' ? { use: choice } as Exclude<PluginChoice, string> : choice
       checkTimeout(timeoutMs)
       const plugin = checkShape(typeof use === 'string' ? await importPlugin(use, baseDir) : use)
       if (ready.some(r => r.plugin.name === plugin.name)) throw new Error(`another plugin is called ${plugin.name}, too`)
       ready.push({ plugin, config: checkConfig(plugin.config, config), timeoutMs: timeoutMs ?? plugin.timeoutMs ?? DEFAULT_TIMEOUT_MS })
-    } catch (e) { problems.push(`${labelOf(choice)}: ${messageOf(e)}`) }
+    } catch (e) { problems.push(`plugin ${typeof use === 'string' ? use : use.name}: ${messageOf(e)}`) }
   }
   if (problems.length > 0) throw new PluginError(problems)
   return ready

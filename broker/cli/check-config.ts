@@ -1,7 +1,7 @@
 import { stringify } from 'yaml'
 import { redact } from '../config/redact.js'
 import type { Command } from './command.js'
-import { loadFor } from './configured.js'
+import { checkPlugins, loadFor } from './configured.js'
 
 /** `parley check-config`: exit 0, or 2 with every mistake. */
 export const checkConfig: Command = {
@@ -12,7 +12,9 @@ export const checkConfig: Command = {
   options: { show: { type: 'boolean', says: 'print the whole configuration, defaults applied, secrets hidden' } },
   configured: true,
   async run (input) {
-    const { config } = loadFor(input)
+    const loaded = loadFor(input)
+    const { config } = loaded
+    await checkPlugins(loaded)
     console.log(input.options.show === true ? stringify(redact(config)).trimEnd() : 'the configuration is fine')
     return 0
   },

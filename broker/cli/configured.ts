@@ -11,3 +11,17 @@ export function loadFor (input: Input): Loaded {
   if (problems.length > 0) throw new UsageError([...problems.map(showProblem), `${problems.length} ${problems.length === 1 ? 'mistake' : 'mistakes'} in the configuration`].join('\n'))
   return loaded
 }
+
+/**
+ * Whether the plugins of a configuration are there and take their options. Their files are imported, which runs them.
+ * @throws UsageError listing every mistake, a line each
+ */
+export async function checkPlugins ({ config, baseDir }: Loaded): Promise<void> {
+  if (config.plugins.length === 0) return
+  const { findPlugins, PluginError } = await import('../plugins.js')
+  try {
+    await findPlugins(config.plugins, baseDir)
+  } catch (error) {
+    throw error instanceof PluginError ? new UsageError(error.message) : error
+  }
+}

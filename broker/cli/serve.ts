@@ -1,7 +1,7 @@
 import type { Logger } from 'pino'
 import type { Config } from '../config/schema.js'
 import type { Command } from './command.js'
-import { loadFor } from './configured.js'
+import { checkPlugins, loadFor } from './configured.js'
 import { greeting, isThisMachineOnly, signsInByGeneratedToken, type Address } from './greeting.js'
 import { createLog } from './log.js'
 import { runNode } from './run-node.js'
@@ -16,11 +16,13 @@ export const serve: Command = {
   options: {},
   configured: true,
   async run (input) {
-    const { config } = loadFor(input)
+    const loaded = loadFor(input)
+    const { config, baseDir } = loaded
+    await checkPlugins(loaded)
     // Here and not above: the other commands start without the broker's code.
     const { startNode } = await import('../compose.js')
     return await runNode(config, {
-      startNode, signals: process, log: createLog(config.log.level),
+      startNode: async (...[of, { log }]) => await startNode(of, { log, baseDir }), signals: process, log: createLog(config.log.level),
       say: (text) => { process.stderr.write(text) },
       announce: async (log, addresses) => { await announce(config, log, addresses) },
     })

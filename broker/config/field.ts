@@ -18,7 +18,9 @@ export interface Notes {
   only?: readonly string[]
   /** The keys inside belong to a part of Parley that declares them later: taken as they are. */
   open?: true
-  /** `pattern` in words, for the message to whoever breaks it. */
+  /** A text in place of this block stands for the block with this key alone. */
+  short?: string
+  /** `pattern`, or what the type does not say, in words: for the message to whoever breaks it. */
   shape?: string
 }
 

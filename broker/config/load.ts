@@ -23,6 +23,8 @@ export interface LoadInput {
 /** What loading found; `config` may only be used when there are no problems. */
 export interface Loaded {
   config: Config
+  /** The file's folder, else the working directory: where packages that it names are looked for. */
+  baseDir: string
   /** Every mistake, those of the file first; empty: fine. */
   problems: Problem[]
   /** Where each value and block that is no default came from, by dotted path. */
@@ -68,7 +70,7 @@ export function loadConfig ({ file, env, flags = {}, cwd }: LoadInput): Loaded {
   // Of a file that could not be parsed nothing is known: what its absence would mean is no mistake of the operator's.
   if (parsed) checkTogether(config, devByDefault, report)
   for (const { path, message } of notYetIn(config)) report(path, message)
-  return { config, problems, sources }
+  return { config, baseDir: file === undefined ? cwd : dirname(resolve(cwd, file)), problems, sources }
 }
 
 const within = (path: string, outer: string): boolean =>

@@ -33,3 +33,9 @@ export function nearest (name: string, known: Iterable<string>): string | undefi
   }
   return best
 }
+
+/** `; did you mean …?` for the end of a message; empty when nothing is near. */
+export function meant (name: string, known: Iterable<string>): string {
+  const near = nearest(name, known)
+  return near === undefined ? '' : `; did you mean ${near}?`
+}

@@ -57,7 +57,10 @@ export function readValue (field: Field, raw: unknown, path: Path, layer: Layer)
   // `jwt:` with nothing below it means the block with its defaults; an empty scalar means that it is not given.
   if (raw === null && field.type !== 'object') return field.secret === undefined ? undefined : report('is empty: give a value, or leave the key out')
   switch (field.type) {
-    case 'object': return isBlock(raw ?? {}) ? readBlock(field, (raw ?? {}) as Block, path, layer, report) : wrong()
+    case 'object': {
+      const whole = field.short !== undefined && typeof raw === 'string' ? { [field.short]: raw } : raw ?? {}
+      return isBlock(whole) ? readBlock(field, whole, path, layer, report) : wrong()
+    }
     case 'array': {
       if (!Array.isArray(raw)) return wrong()
       layer.sources.set(showPath(path), layer.where(path))

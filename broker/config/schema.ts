@@ -23,6 +23,12 @@ const listener = block({
   optional: Type.Optional(flag('Set on the default listeners of ::1: a machine without IPv6 goes on without them.', { internal: true })),
 }, 'One address that clients connect to.')
 
+const plugin = block({
+  use: text('A path that begins with `.` or `/`, or a package name.', { path: 'or-package' }),
+  config: Type.Optional(block({}, 'The plugin\'s own options: it says which.', { open: true })),
+  timeoutMs: Type.Optional(whole('Longest run of one of its hooks. Else what the plugin says, else 1,000.', { minimum: 1, maximum: 600_000, unit: 'ms' })),
+}, 'One plugin; a text alone stands for its `use`.', { short: 'use', shape: 'a path or package name, or a block of keys with `use`' })
+
 const limits = block({
   messageBytes: whole('Largest message.', { default: 65_536, minimum: 1, maximum: 8_388_608, unit: 'bytes' }),
   inFlight: whole('Entries sent to a device and not yet acknowledged.', { default: 32, minimum: 1, maximum: 65_535 }),
@@ -74,7 +80,7 @@ export const configSchema = block({
     deviceDays: whole('Days after which an unused device is forgotten. 0: never.', { default: 90, minimum: 0, maximum: 36_500, unit: 'days' }),
   }, 'What is kept, and how long.'),
   push: pushSchema,
-  plugins: list(text('A path that begins with `.` or `/`, or a package name.', { path: 'or-package' }), 'Own plugins, in the order in which their hooks run.', { default: [] }),
+  plugins: list(plugin, 'Own plugins ([plugins.md](plugins.md)), in the order in which their hooks run. A text in the list stands for a `use` alone.', { default: [] }),
   drain: block({
     timeoutMs: whole('From SIGTERM to the end of the process at most.', { default: 25_000, minimum: 100, maximum: 3_600_000, unit: 'ms' }),
     perSecond: limit('Sessions sent away in a second.', 200),

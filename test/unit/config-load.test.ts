@@ -79,7 +79,7 @@ describe('order', () => {
     const file = write('etc/parley.yaml', 'dataDir: ../var\nplugins: [./mine.js, some-package, /abs.js]\n')
     const config = fine({ file: 'etc/parley.yaml' })
     expect(config.dataDir).toBe(join(folder, 'var'))
-    expect(config.plugins).toEqual([join(folder, 'etc/mine.js'), 'some-package', '/abs.js'])
+    expect(config.plugins).toEqual([{ use: join(folder, 'etc/mine.js') }, { use: 'some-package' }, { use: '/abs.js' }])
     expect(fine({ file, env: { PARLEY_DATA_DIR: 'here' } }).dataDir).toBe(join(folder, 'here'))
     expect(fine({ file, flags: { 'data-dir': '../there' } }).dataDir).toBe(join(folder, '../there'))
   })

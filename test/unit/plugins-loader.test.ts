@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { ParleyError } from '../../broker/domain/errors.js'
 import { definePlugin, type Host, type Plugin, Type } from '../../broker/plugin.js'
-import { findPlugins, loadPlugins, PluginError } from '../../broker/plugins.js'
+import { findPlugins, loadPlugins, type PluginChoice, PluginError } from '../../broker/plugins.js'
 import { FakeClock } from '../support/fake-clock.js'
 import { recordingLogger } from '../support/recording-logger.js'
 
@@ -18,8 +18,8 @@ async function file (path: string, text: string): Promise<void> {
 
 const clock = new FakeClock()
 const host = { clock } as unknown as Host
-type List = Parameters<typeof loadPlugins>[0]
-const load = (...list: List) => loadPlugins(list, dir, host, recordingLogger())
+type List = (string | PluginChoice)[]
+const load = (...list: List) => loadPlugins(list.map(c => typeof c === 'string' ? { use: c } : c), dir, host, recordingLogger())
 
 /** The mistakes found in a list. */
 async function problems (...list: List): Promise<readonly string[]> {
@@ -55,7 +55,7 @@ describe('where plugins come from', () => {
     await file('node_modules/@acme/parley-words/package.json', JSON.stringify({ name: '@acme/parley-words', type: 'module', ...json }))
     await file('node_modules/@acme/parley-words/lib/plugin.js', source('words'))
     await mkdir(join(dir, 'etc'))
-    expect((await loadPlugins(['@acme/parley-words'], join(dir, 'etc'), host, recordingLogger())).map(p => p.plugin)).toEqual(['words'])
+    expect((await loadPlugins([{ use: '@acme/parley-words' }], join(dir, 'etc'), host, recordingLogger())).map(p => p.plugin)).toEqual(['words'])
   })
 
   test('a built-in one, as an object', async () => {
@@ -78,6 +78,18 @@ describe('what can be wrong', () => {
     expect(await problems('./none.js')).toEqual([`plugin ./none.js: there is no file ${join(dir, 'none.js')}`])
     expect(await problems('parley-none')).toEqual([`plugin parley-none: no package parley-none is installed in ${dir}; a path begins with ./`])
     expect(await problems('fs')).toEqual([expect.stringMatching(/no package fs/)])
+  })
+
+  test('a name that is nearly one', async () => {
+    await file('words.mjs', source('words'))
+    await file('node_modules/@acme/parley-words/package.json', '{}')
+    await file('node_modules/parley-polls/package.json', '{}')
+    expect(await problems('./wrods.mjs', 'words.mjs', '@acme/parley-word', 'parley-pols')).toEqual([
+      expect.stringMatching(/there is no file .*wrods\.mjs; did you mean words\.mjs\?$/),
+      expect.stringMatching(/no package words\.mjs is installed in .*; did you mean \.\/words\.mjs\?$/),
+      expect.stringMatching(/; did you mean @acme\/parley-words\?$/),
+      expect.stringMatching(/; did you mean parley-polls\?$/)
+    ])
   })
 
   test('a file that cannot be imported', async () => {
