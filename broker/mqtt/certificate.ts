@@ -13,7 +13,8 @@ const HANDSHAKE_MS = 10_000
  */
 export class Certificate {
   private current: { cert: Buffer, key: Buffer }
-  private tried = ''
+  /** What was found bad the last time; said once. */
+  private refused = ''
   private timer: NodeJS.Timeout | null = null
   private server: Server | null = null
 
@@ -41,19 +42,23 @@ export class Certificate {
 
   /** Never rejects. */
   async look (): Promise<void> {
+    let seen = ''
     try {
       const pair = await read(this.files)
-      if (pair.cert.equals(this.current.cert) && pair.key.equals(this.current.key)) { this.tried = ''; return }
-      const seen = pair.cert.toString('latin1') + pair.key.toString('latin1')
-      if (seen === this.tried) return // known to be bad; said once
-      this.tried = seen
+      seen = pair.cert.toString('latin1') + pair.key.toString('latin1')
+      if (pair.cert.equals(this.current.cert) && pair.key.equals(this.current.key)) { this.refused = ''; return }
+      if (seen === this.refused) return
       createSecureContext(pair)
       const keys = this.server!.getTicketKeys()
       this.server!.setSecureContext({ ...pair, minVersion: 'TLSv1.2' })
       this.server!.setTicketKeys(keys)
       this.current = pair
+      this.refused = ''
       this.logger.info({ cert: this.files.cert }, 'a new certificate is in use')
     } catch (err) {
+      const bad = seen === '' ? String(err) : seen
+      if (bad === this.refused) return
+      this.refused = bad
       this.logger.warn({ err, cert: this.files.cert }, 'the new certificate cannot be used; the old one stays')
     }
   }

@@ -1,4 +1,5 @@
-import { connect, type Socket } from 'node:net'
+import { connect } from 'node:net'
+import type { Duplex } from 'node:stream'
 import mqtt, { type IConnackPacket, type IConnectPacket, type IPublishPacket, type ISubackPacket, type Packet } from 'mqtt-packet'
 
 export interface ClientOptions {
@@ -30,7 +31,7 @@ export class Client {
   private waiting: (() => void)[] = []
   private nextId = 1
 
-  private constructor (readonly socket: Socket, readonly version: number) {
+  private constructor (readonly socket: Duplex, readonly version: number) {
     const parser = mqtt.parser({ protocolVersion: version })
     parser.on('packet', (p: Packet) => {
       if (this.acks && p.cmd === 'publish' && p.qos === 1) this.send({ cmd: 'puback', messageId: p.messageId! })
@@ -50,15 +51,22 @@ export class Client {
     return c
   }
 
+  /** On a stream that is open already: TLS, or a WebSocket. */
+  static over (stream: Duplex, version = 4): Client { return new Client(stream, version) }
+
   /** Connected, or refused: see `connack`. @throws Error when the broker closes without an answer */
   static async connect (port: number, o: ClientOptions): Promise<Client> {
-    const version = o.version ?? 4
-    const c = await Client.open(port, version)
-    c.acks = o.acks ?? true
-    c.send(connectPacket(o))
-    await c.until(() => c.heard.some(p => p.cmd === 'connack'), 'CONNACK')
-    for (const filter of o.subscribe ?? []) await c.subscribe(filter)
+    const c = await Client.open(port, o.version ?? 4)
+    await c.hello(o)
     return c
+  }
+
+  /** CONNECT, and until CONNACK. @throws Error when the broker closes without an answer */
+  async hello (o: ClientOptions): Promise<void> {
+    this.acks = o.acks ?? true
+    this.send(connectPacket(o))
+    await this.until(() => this.heard.some(p => p.cmd === 'connack'), 'CONNACK')
+    for (const filter of o.subscribe ?? []) await this.subscribe(filter)
   }
 
   get connack (): IConnackPacket { return this.heard.find(p => p.cmd === 'connack') as IConnackPacket }
