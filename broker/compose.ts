@@ -85,7 +85,7 @@ async function assemble (config: Config, { logger, clock, baseDir }: { logger: L
   const roster = new Roster()
   const access = new Access(directory, config.users.unknown)
   const fanOut = new FanOut(roster, access)
-  const operations = new Operations(logger)
+  const operations = new Operations({ logger, clock })
   const windows = new RetainedWindows()
   const receipts = new Receipts({ log, inbox, directory, roster, clock, logger, limits })
   const keeper = new CursorKeeper(cursors, clock, logger, (user, conv, seq) => receipts.delivered(user, conv, seq))

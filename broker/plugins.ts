@@ -2,6 +2,7 @@ import { Kind } from '@sinclair/typebox'
 import { Value } from '@sinclair/typebox/value'
 import { meant } from './config/nearest.js'
 import type { PluginHooks } from './core/hooks.js'
+import { withinLimit } from './core/within-limit.js'
 import { HOOK_NAMES, type Host, type Hooks, type Plugin, type TSchema } from './plugin.js'
 import { importPlugin } from './plugin-file.js'
 import type { Logger } from './ports/logger.js'
@@ -30,6 +31,7 @@ export interface ReadyPlugin { plugin: Plugin, config: unknown, timeoutMs: numbe
 const DEFAULT_TIMEOUT_MS = 1000
 /** A setup that hangs (a backend without answer) would keep the broker from starting and say nothing. */
 const SETUP_LIMIT_MS = 30_000
+const late = (): Error => new Error(`not done within ${SETUP_LIMIT_MS / 1000} s`)
 const NAME = /^[a-z][a-z0-9-]{0,63}$/
 
 const messageOf = (e: unknown): string => e instanceof Error ? e.message : String(e)
@@ -116,7 +118,7 @@ export async function loadPlugins (list: readonly PluginChoice[], baseDir: strin
   const loaded: PluginHooks[] = []
   for (const { plugin, config, timeoutMs } of await findPlugins(list, baseDir)) {
     try {
-      const hooks = checkHooks(await withinLimit(async () => plugin.setup(host, config), host))
+      const hooks = checkHooks(await withinLimit(() => plugin.setup(host, config), { clock: host.clock, limitMs: SETUP_LIMIT_MS, late }))
       loaded.push({ plugin: plugin.name, timeoutMs, hooks })
       logger.info({ plugin: plugin.name, hooks: HOOK_NAMES.filter(name => hooks[name] !== undefined) }, 'plugin is set up')
     } catch (e) {
@@ -124,11 +126,4 @@ export async function loadPlugins (list: readonly PluginChoice[], baseDir: strin
     }
   }
   return loaded
-}
-
-function withinLimit<T> (run: () => Promise<T>, { clock }: Host): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const timer = clock.after(SETUP_LIMIT_MS, () => reject(new Error(`not done within ${SETUP_LIMIT_MS / 1000} s`)))
-    run().then(resolve, reject).finally(() => timer.cancel())
-  })
 }

@@ -1,4 +1,4 @@
-import { errorCodes, ParleyError } from '../domain/errors.js'
+import { ParleyError, thrownOnPurpose } from '../domain/errors.js'
 import type { Credentials, Verdict } from '../domain/identity.js'
 import { isUserId } from '../domain/ids.js'
 import { HOOK_NAMES, type Hooks, type Publishing } from '../plugin.js'
@@ -16,10 +16,8 @@ const tooSlow = (cause?: unknown): ParleyError =>
 
 /** What the sender is told about a hook that threw; a failure is logged, a refusal is not one. */
 function toRefusal (call: HookCall, e: unknown): ParleyError {
-  if (e instanceof ParleyError) return e
-  // Also of another copy of this package, which a plugin may have brought along.
-  const { name, code, message, retryAfterMs } = (e ?? {}) as Partial<ParleyError>
-  if (name === 'ParleyError' && code !== undefined && errorCodes.includes(code)) return new ParleyError(code, String(message), { cause: e, retryAfterMs })
+  const refusal = thrownOnPurpose(e)
+  if (refusal !== undefined) return refusal
   call.threw(e)
   return e instanceof HookTimeout ? tooSlow(e) : new ParleyError('internal', 'a plugin of the broker failed; its log says which', { cause: e })
 }

@@ -40,6 +40,14 @@ export class ParleyError extends Error {
   get final (): boolean { return CODES[this.code].final }
 }
 
+/** What was thrown on purpose: a ParleyError, also one of another copy of this package, which a plugin may have brought along. */
+export function thrownOnPurpose (e: unknown): ParleyError | undefined {
+  if (e instanceof ParleyError) return e
+  const { name, code, message, retryAfterMs } = (e ?? {}) as Partial<ParleyError>
+  if (name !== 'ParleyError' || code === undefined || !errorCodes.includes(code)) return undefined
+  return new ParleyError(code, String(message), { cause: e, retryAfterMs })
+}
+
 /** Any thrown value as a ParleyError; what is not one already becomes `internal` and keeps its cause for the log. */
 export const asParleyError = (e: unknown): ParleyError =>
-  e instanceof ParleyError ? e : new ParleyError('internal', 'the broker failed to do this; its log says why', { cause: e })
+  thrownOnPurpose(e) ?? new ParleyError('internal', 'the broker failed to do this; its log says why', { cause: e })

@@ -55,7 +55,7 @@ export async function rig (plugins: readonly Plugin[], limits: Partial<Host['lim
   const clock = new FakeClock()
   const logger = recordingLogger()
   const stores = await openLmdb(dir, { log: logger, now: clock.now })
-  const operations = new Operations(logger)
+  const operations = new Operations({ logger, clock })
   const told: Rig['told'] = []
   const posted: Rig['posted'] = []
   const key = (name: string, user: string): ConvKey => convKey(name, user as UserId)

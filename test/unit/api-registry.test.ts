@@ -6,6 +6,7 @@ import { Operations } from '../../broker/api/registry.js'
 import { ParleyError } from '../../broker/domain/errors.js'
 import type { UserId } from '../../broker/domain/ids.js'
 import { type Call, defineOperation, type Operation, RawJson } from '../../broker/plugin.js'
+import { FakeClock } from '../support/fake-clock.js'
 import { recordingLogger } from '../support/recording-logger.js'
 
 const me: Call = { user: 'me' as UserId, device: '', admin: false, maxBytes: 1000 }
@@ -26,9 +27,15 @@ const echo = defineOperation({
 })
 const needs = defineOperation({ name: 'needs', summary: '', params: Type.Object({ conv: Type.String() }), result: Type.Unknown(), who: 'user', handle: async (_call, p) => p })
 
+/** As a plugin of plain JavaScript may declare one. */
+const odd = (more: object): Operation => ({ name: 'odd', summary: '', params: Type.Object({}), result: Type.Object({ n: Type.Integer() }), who: 'user', handle: async () => ({ n: 1 }), ...more })
+const circle = (): object => { const o = { n: 1, more: {} }; o.more = o; return o }
+const deep = (levels: number): unknown => { let v: unknown = 1; for (let i = 0; i < levels; i++) v = [v]; return v }
+
 function registry (...more: Operation[]) {
   const logger = recordingLogger()
-  const operations = new Operations(logger)
+  const clock = new FakeClock()
+  const operations = new Operations({ logger, clock })
   for (const op of [echo, needs, ...more]) operations.register(op)
   const ask = async (name: string, params: unknown, call = me): Promise<unknown> => JSON.parse((await operations.call(name, call, params)).toString())
   const refused = async (name: string, params: unknown, call = me): Promise<[string, string]> => {
@@ -38,7 +45,7 @@ function registry (...more: Operation[]) {
     }
     throw new Error('not refused')
   }
-  return { operations, logger, ask, refused }
+  return { operations, logger, clock, ask, refused }
 }
 
 describe('Operations', () => {
@@ -93,6 +100,57 @@ describe('Operations', () => {
     expect(logger.lines).toEqual([])
     expect((await refused('bad', {}))[0]).toBe('internal')
     expect(logger.lines).toEqual([{ level: 'error', message: 'an operation failed', operation: 'bad', user: 'me', err: cause }])
+  })
+
+  test('a ParleyError of another copy of the package goes through, too', async () => {
+    const foreign = Object.assign(new Error('it was deleted'), { name: 'ParleyError', code: 'gone' })
+    expect(await registry(odd({ handle: async () => { throw foreign } })).refused('odd', {})).toEqual(['gone', 'it was deleted'])
+  })
+
+  test.each<[string, unknown]>([
+    ['nothing', undefined], ['null', null], ['a number too many', { n: 1.5 }], ['a missing name', {}], ['another type', { n: '7' }], ['a list', [{ n: 1 }]],
+    ['what JSON has no word for', { n: 1, more: 10n }], ['a circle', circle()], ['more depth than a stack has', { n: 1, more: deep(200_000) }]
+  ])('a result that is not as declared (%s) is internal, and logged without what it holds', async (_what, result) => {
+    const { refused, logger, ask } = registry(odd({ handle: () => result }))
+    expect(await refused('odd', {})).toEqual(['internal', 'the broker failed to do this; its log says why'])
+    expect(logger.lines).toEqual([expect.objectContaining({ level: 'error', operation: 'odd', user: 'me' })])
+    expect(await ask('needs', { conv: 'x' })).toEqual({ conv: 'x' })
+  })
+
+  test('a result may hold more than is declared, and need not come later', async () => {
+    expect(await registry(odd({ handle: () => ({ n: 1, more: 'x' }) })).ask('odd', {})).toEqual({ n: 1, more: 'x' })
+  })
+
+  test.each<[unknown]>([[undefined], [null], ['text']])('thrown without a reason (%p): internal', async thrown => {
+    expect((await registry(odd({ handle: () => { throw thrown } })).refused('odd', {}))[0]).toBe('internal')
+  })
+
+  test('one that never ends is answered as unavailable after 30 s, and logged; what it does later is harmless', async () => {
+    let fail: (e: Error) => void = () => {}
+    const { refused, logger, clock, ask } = registry(odd({ handle: () => new Promise((_resolve, reject) => { fail = reject }) }))
+    const asked = refused('odd', {})
+    clock.advance(29_999)
+    expect(await ask('needs', { conv: 'x' })).toEqual({ conv: 'x' })
+    expect(logger.lines).toEqual([])
+    clock.advance(1)
+    expect(await asked).toEqual(['unavailable', 'not done within 30 s; it may be done yet'])
+    expect(logger.lines).toEqual([{ level: 'error', message: 'an operation took too long', operation: 'odd', user: 'me' }])
+    const unhandled: unknown[] = []
+    const note = (reason: unknown): void => { unhandled.push(reason) }
+    process.on('unhandledRejection', note)
+    fail(new Error('too late'))
+    await new Promise(resolve => setImmediate(resolve))
+    process.off('unhandledRejection', note)
+    expect(unhandled).toEqual([])
+    expect(clock.waiting).toBe(0)
+  })
+
+  test.each<[object, string]>([
+    [{ who: undefined }, 'who is neither user nor admin'], [{ who: 'everybody' }, 'who is neither user nor admin'], [{ handle: undefined }, 'handle is no function'],
+    [{ params: undefined }, 'params is no Type.Object({…})'], [{ params: Type.String() }, 'params is no Type.Object({…})'], [{ params: { type: 'object' } }, 'params is no Type.Object({…})'],
+    [{ result: undefined }, 'result is no schema'], [{ result: { type: 'object' } }, 'result is no schema'], [{ name: undefined }, 'a name is lower-case letters']
+  ])('a declaration with %p is refused at the start', (more, why) => {
+    expect(() => registry(odd(more))).toThrow(why)
   })
 
   test('a name is registered once, and can stand in a topic', () => {
