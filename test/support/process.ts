@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
+/** The broker as built here. */
 const MAIN = fileURLToPath(new URL('../../dist/main.js', import.meta.url))
 
 /** One life of a broker process (as built in dist/). */
@@ -38,8 +39,8 @@ export class Home {
   }
 
   /** Starts a process; resolves once it logs `ready`. */
-  async start (): Promise<Life> {
-    const child = spawn(process.execPath, [MAIN, 'serve', '--config', join(this.dir, 'parley.json')], { stdio: ['ignore', 'pipe', 'pipe'] })
+  async start (main = MAIN): Promise<Life> {
+    const child = spawn(process.execPath, [main, 'serve', '--config', join(this.dir, 'parley.json')], { stdio: ['ignore', 'pipe', 'pipe'] })
     this.#lives.add(child)
     let said = ''
     let line: { addresses: string[] } | undefined

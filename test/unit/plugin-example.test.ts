@@ -1,14 +1,19 @@
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
+import { parse } from 'yaml'
+import { readValue } from '../../broker/config/read-value.js'
+import { type Config, rootField } from '../../broker/config/schema.js'
 import { HookRunner } from '../../broker/core/hooks.js'
 import { errorCodes, ParleyError } from '../../broker/domain/errors.js'
 import { HOOK_NAMES, type Host, type Operation, type Publishing } from '../../broker/plugin.js'
-import { loadPlugins, type PluginError } from '../../broker/plugins.js'
+import { findPlugins, loadPlugins, type PluginError } from '../../broker/plugins.js'
 import { FakeClock } from '../support/fake-clock.js'
 import { recordingLogger } from '../support/recording-logger.js'
 
 const docs = fileURLToPath(new URL('../../docs', import.meta.url))
 const page = readFileSync(`${docs}/plugins.md`, 'utf8')
+/** The page's snippets in a language. */
+const blocks = (language: string): string[] => [...page.matchAll(new RegExp(`\`\`\`${language}\\n([\\s\\S]*?)\`\`\``, 'g'))].map(m => m[1]!)
 const example = './examples/word-filter-plugin.mjs'
 
 async function setUp (config: object) {
@@ -56,11 +61,19 @@ test('the example says what is wrong with its options', async () => {
   expect(await problems({ words: ['darn'], action: 'ban' })).toEqual([expect.stringMatching(/config\.action/)])
 })
 
+test('the page\'s configurations are right', async () => {
+  const [first, second] = blocks('yaml').map(text => readValue(rootField, parse(text), [], { base: `${docs}/examples`, where: () => ({ from: 'file', name: 'parley.yaml' }), problems: [], sources: new Map() }) as Pick<Config, 'plugins'>)
+  expect(await findPlugins(first!.plugins, docs)).toMatchObject([{ plugin: { name: 'word-filter' }, config: { words: ['darn', 'heck'], action: 'mask' }, timeoutMs: 200 }])
+  expect(second!.plugins).toEqual([{ use: 'parley-quiet-hours', config: { fromHour: 21 } }]) // tried in test/integration/plugin-package.test.ts
+})
+
 test('the page shows the example, every hook and every error code', () => {
   const file = readFileSync(`${docs}/${example}`, 'utf8')
-  const shown = /```js\n([\s\S]*?)```/.exec(page)?.[1] ?? ''
-  expect(shown.length).toBeGreaterThan(200)
-  for (const line of shown.split('\n')) if (line.trim() !== '' && line.trim() !== '// …') expect(file).toContain(line.trim())
+  expect(blocks('js').length).toBe(2)
+  for (const shown of blocks('js')) {
+    expect(shown.length).toBeGreaterThan(200)
+    for (const line of shown.split('\n')) if (line.trim() !== '' && line.trim() !== '// …') expect(file).toContain(line.trim())
+  }
   expect(HOOK_NAMES.filter(name => !page.includes(`\`${name}\``))).toEqual([])
   expect(errorCodes.filter(code => !page.includes(`\`${code}\``))).toEqual([])
 })
