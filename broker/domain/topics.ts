@@ -13,6 +13,9 @@ const firstLevel = (topic: string): string => {
 }
 export const isOurs = (topic: string): boolean => OURS.has(firstLevel(topic))
 
+/** Printable ASCII but `/ + #`; its length is the content's matter. */
+const TOPIC_CID = /^[ -"$-*,-.0-~]+$/
+
 /** A publish on one of our topics. */
 export type Publish =
   | { kind: 'msg' | 'raw', to: Target, cid?: string }
@@ -47,10 +50,13 @@ export function parsePublish (topic: string): Publish | null {
   if (kind === 'msg' || kind === 'raw') {
     if (third < 0) return { kind, to }
     const cid = topic.slice(third + 1)
-    return cid === '' || cid.includes('/') ? null : { kind, to, cid }
+    return TOPIC_CID.test(cid) ? { kind, to, cid } : null
   }
   return (kind === 'sig' || kind === 'rcpt') && third < 0 ? { kind, to } : null
 }
+
+/** Whether the wildcards of a filter stand where they may, and there is something [MQTT-4.7.1-2] [MQTT-4.7.1-3] [MQTT-4.7.3-1]. */
+export const isFilter = (s: string): boolean => s !== '' && !/[^/][+#]|\+[^/]|#./s.test(s)
 
 /** A filter on one's own inbox. `branch` null: all branches but `batch`; `deep`: it ends in `#`. */
 export interface InboxFilter { deep: boolean, spelling: 'short' | 'long', branch: Branch | null }

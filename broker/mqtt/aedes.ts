@@ -1,5 +1,5 @@
 import { Aedes } from 'aedes'
-import type { IConnectPacket, Packet } from 'mqtt-packet'
+import type { IConnectPacket, ISubscription, Packet } from 'mqtt-packet'
 import { type InboxFilter, inboxFilter } from '../domain/topics.js'
 import type { Logger } from '../ports/logger.js'
 import type { Connection, StreamOwner } from './connection.js'
@@ -27,7 +27,8 @@ interface AedesClient extends StreamOwner {
   _nextBatch: (err?: Error) => void
 }
 
-interface Sub { topic: string, qos: number }
+/** `standsFor`: the filter that is meant, where Aedes must not see its name. */
+interface Sub { topic: string, qos: number, standsFor?: Sub }
 type Callback<T = unknown> = (err?: Error | null, value?: T) => void
 
 /** Aedes's rounds (heartbeat, and four times that: other nodes' wills) find nothing to do here. Longest: a timer ends at 2^31 ms. */
@@ -65,15 +66,17 @@ export class AedesHost {
       },
       authenticate (_client: AedesClient, _user: unknown, _password: unknown, done: Callback<boolean>) { done(null, true) },
       authorizeSubscribe (client: AedesClient, sub: Sub, done: Callback<Sub | null>) {
-        done(null, inboxFilter(sub.topic, client.conn.session.user) === null ? null : sub)
+        done(null, sub.standsFor ?? (client.conn.mayHold(sub.topic) ? sub : null))
       },
       // PUBLISH never comes here; a will does, and with an empty ACL it is denied
       authorizePublish (_client: AedesClient | null, _packet: unknown, done: Callback) { done(new Error('denied')) }
     } as unknown as ConstructorParameters<typeof Aedes>[0])
-    const own = broker as unknown as { clients: object, brokers: object, publish: (p: { topic: string }, client: unknown, done?: Callback) => void }
+    const own = broker as unknown as { clients: object, brokers: object, publish: (p: { topic: string }, client: unknown, done?: Callback) => void, scheduleSessionExpiry: () => void }
     own.clients = Object.create(null) as object
     own.brokers = Object.create(null) as object
     own.publish = (_packet, client, done) => { (typeof client === 'function' ? client as Callback : done)?.(null) }
+    // when a session ends stands in the device's record; Aedes would keep each connection that is gone until then
+    own.scheduleSessionExpiry = () => {}
     const on = broker as unknown as { on (event: string, fn: (...args: never[]) => void): void }
     on.on('client', (client: AedesClient) => { client._serverKeepAlive = client.conn.serverKeepAlive; client._assignedClientId = client.conn.assignedClientId })
     on.on('clientReady', (client: AedesClient) => { deps.ready(client.conn) })
@@ -96,22 +99,43 @@ export class AedesHost {
     client._parser = NO_PARSER
     client._eos = () => {}
     client._parsingBatch = 0
-    this.packet(connection, packet)
+    this.enqueues.get(client)!(packet)
   }
 
   packet (connection: Connection, packet: Packet): void {
     const client = clientOf(connection)
-    if (packet.cmd === 'subscribe') {
-      for (const sub of packet.subscriptions) {
-        if (inboxFilter(sub.topic, connection.session.user) !== null) { if (sub.qos === 2) sub.qos = 1 } else if (sub.topic.startsWith('$share/')) sub.topic = `$denied/${sub.topic}` // else Aedes answers 0x9E before it asks
-      }
-    }
-    this.enqueues.get(client)!(packet)
+    const enqueue = this.enqueues.get(client)!
+    if (packet.cmd !== 'subscribe' && packet.cmd !== 'unsubscribe') { enqueue(packet); return }
+    if (packet.cmd === 'subscribe') packet.subscriptions = distinct(packet.subscriptions, connection)
+    else packet.unsubscriptions = packet.unsubscriptions.map((topic, i) => connection.mayHold(topic) ? topic : `${DENIED}${i}`)
+    const next = client._nextBatch
+    client._nextBatch = err => { next(err); connection.subscribed() } // goes along with the packet
+    enqueue(packet)
+    client._nextBatch = next
   }
 
   async close (): Promise<void> {
     await new Promise<void>(resolve => this.broker.close(() => resolve()))
   }
+}
+
+const DENIED = '$denied/'
+
+/**
+ * Aedes holds the filters of a packet as the names of an object: repeated ones would have one code in SUBACK for all
+ * [MQTT-3.9.3-1], `__proto__` would be none, numbers would come first. And of `$share/` it answers 0x9E before it asks.
+ */
+function distinct (subs: ISubscription[], c: Connection): ISubscription[] {
+  const last = new Map<string, ISubscription>()
+  for (const s of subs) {
+    if (s.qos === 2) s.qos = 1
+    last.set(s.topic, s)
+  }
+  return subs.map((s, i) => {
+    if (!c.mayHold(s.topic)) return { ...s, topic: `${DENIED}${i}` }
+    const standsFor = last.get(s.topic)!
+    return s === standsFor ? s : { ...s, topic: `$repeated/${i}`, standsFor }
+  })
 }
 
 const clientOf = (c: Connection): AedesClient => c.client as AedesClient

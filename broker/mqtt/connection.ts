@@ -1,11 +1,11 @@
-import type { IPublishPacket, Packet } from 'mqtt-packet'
+import type { IDisconnectPacket, IPublishPacket, ISubscribePacket, IUnsubscribePacket, Packet } from 'mqtt-packet'
 import type { CloseReason, LiveConnection } from '../core/connections.js'
 import type { Link } from '../core/link.js'
 import { Outgoing } from '../core/outgoing.js'
 import { type Lane } from '../core/publish.js'
 import type { Session } from '../core/session.js'
 import type { Identity, Verdict } from '../domain/identity.js'
-import { type InboxFilter, inboxFilter, type Publish } from '../domain/topics.js'
+import { type InboxFilter, inboxFilter, isFilter, type Publish } from '../domain/topics.js'
 import type { Clock, Timer } from '../ports/clock.js'
 import type { Logger } from '../ports/logger.js'
 import { AckQueue } from './ack-queue.js'
@@ -24,6 +24,7 @@ export interface MqttWorld {
     connect (c: Connection, packet: Buffer): Promise<void>
     again (c: Connection, token: string): Promise<Verdict>
     watchExpiry (c: Connection, identity: Identity): void
+    sessionExpiry (askedSeconds: number): number
   }
   /** What is published. */
   readonly chat: {
@@ -53,7 +54,7 @@ const MAX_HELD = 100
 const MAX_HELD_BYTES = 1 << 20
 /** A client that publishes but does not read its answers is not read either. */
 const MAX_UNSENT_BYTES = 256 << 10
-/** Bytes kept while CONNECT is being checked; what follows stays in the socket. */
+/** Bytes kept while CONNECT or a SUBSCRIBE is being worked on; what follows stays in the socket. */
 const MAX_EARLY_BYTES = 1 << 20
 /** Longest wait for the last bytes to leave when the broker closes. */
 const LINGER_MS = 2000
@@ -108,6 +109,8 @@ export class Connection implements Link, Sink, LiveConnection {
   private readonly batch: WriteBatch
   private zeroFlushed = 0
   private paused = false
+  /** Aedes works on a SUBSCRIBE or UNSUBSCRIBE: what follows it in the same flight counts on it, and waits. */
+  private subscribing = false
   private readonly connectTimer: Timer
 
   constructor (private readonly wire: Wire, readonly origin: Origin, private readonly world: MqttWorld, connectTimeoutMs: number) {
@@ -128,14 +131,15 @@ export class Connection implements Link, Sink, LiveConnection {
     this.pauseIfFull()
   }
 
-  get reading (): boolean { return this.phase === 'new' || (this.phase === 'ready' && !this.full) }
+  get reading (): boolean { return this.phase === 'new' || (this.phase === 'ready' && !this.full && !this.subscribing) }
 
   private get full (): boolean {
     return this.acks.count >= MAX_HELD || this.acks.bytes >= MAX_HELD_BYTES || this.batch.unsentBytes > MAX_UNSENT_BYTES
   }
 
   private pauseIfFull (): void {
-    if (this.paused || this.phase === 'closed' || this.reading || (this.phase === 'connecting' && this.inbound.kept < MAX_EARLY_BYTES)) return
+    if (this.paused || this.phase === 'closed' || this.reading) return
+    if ((this.phase === 'connecting' || this.subscribing) && this.inbound.kept < MAX_EARLY_BYTES) return
     this.paused = true
     this.wire.pause()
   }
@@ -230,9 +234,25 @@ export class Connection implements Link, Sink, LiveConnection {
       case 'puback': this.session.ack(packet.messageId!); return
       case 'pingreq': this.write(PINGRESP); return
       case 'connect': this.malformed('a second CONNECT'); return // [MQTT-3.1.0-2]
-      case 'disconnect': this.leaving = true; this.world.toAedes(this, packet); return
+      case 'disconnect': this.disconnect(packet); return
+      case 'subscribe': case 'unsubscribe': this.subscribe(packet); return
       default: this.world.toAedes(this, packet)
     }
+  }
+
+  private subscribe (packet: ISubscribePacket | IUnsubscribePacket): void {
+    const filters = packet.cmd === 'subscribe' ? packet.subscriptions.map(s => s.topic) : packet.unsubscriptions
+    if (!filters.every(isFilter)) { this.close('broker', 0x8f); return } // [MQTT-4.7.1-2] [MQTT-4.7.1-3] [MQTT-4.7.3-1]
+    this.subscribing = true
+    this.world.toAedes(this, packet)
+  }
+
+  private disconnect (packet: IDisconnectPacket): void {
+    const record = this.session.record
+    const seconds = packet.properties?.sessionExpiryInterval
+    if (record !== null && seconds !== undefined && record.sessionExpirySeconds > 0) record.sessionExpirySeconds = this.world.connector.sessionExpiry(seconds) // [MQTT-3.14.2-2]
+    this.leaving = true
+    this.world.toAedes(this, packet)
   }
 
   // ---- bytes out
@@ -277,6 +297,12 @@ export class Connection implements Link, Sink, LiveConnection {
     this.signedIn()
     this.settled?.()
     if (held.length > 0) this.granted(held)
+    this.readOn()
+  }
+
+  /** Aedes is done with a SUBSCRIBE or UNSUBSCRIBE. */
+  subscribed (): void {
+    this.subscribing = false
     this.readOn()
   }
 

@@ -138,7 +138,7 @@ export class Connector implements Connections {
   /** The device's record; none for a connection whose session ends with it and that has no record yet. */
   private async device (c: Connection, p: IConnectPacket, { user }: Identity, device: DeviceId): Promise<Device | null> {
     const now = this.deps.clock.now()
-    const expiry = Math.min(sessionExpirySeconds(p), this.deps.limits.sessionExpirySeconds === 0 ? 0xffffffff : this.deps.limits.sessionExpirySeconds)
+    const expiry = this.sessionExpiry(sessionExpirySeconds(p))
     const found = await this.deps.devices.get(user, device)
     if (found !== undefined && !this.unused(found, now)) {
       c.sessionPresent = p.clean !== true && found.seenMs + found.sessionExpirySeconds * 1000 > now
@@ -160,6 +160,9 @@ export class Connector implements Connections {
     await this.deps.devices.put(record)
     return record
   }
+
+  /** How long a session outlives its connection, seconds: what was asked for, within the limit. */
+  sessionExpiry (askedSeconds: number): number { return Math.min(askedSeconds, this.deps.limits.sessionExpirySeconds || 0xffffffff) }
 
   private unused (d: Device, now: number): boolean { return this.deps.deviceDays > 0 && now - d.seenMs > this.deps.deviceDays * DAY_MS }
 
