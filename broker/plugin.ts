@@ -69,8 +69,9 @@ export interface Publishing {
 
 /**
  * What a plugin can hook into. `will…` hooks run before the commit in the order of the config; each may change or refuse
- * (by throwing a ParleyError) and has a time limit, past which the publish is refused as `unavailable`: retried by the
- * library, never stored unseen. `did…` hooks run after it, cannot change the answer, and their errors are only logged.
+ * (by throwing a ParleyError) and has a time limit. A message that a hook was too slow for, or answered with a code that
+ * is only for now (`unavailable`, `rate-limited`), is held and shown to all hooks again: late, never stored unseen.
+ * `did…` hooks run after the commit, cannot change the answer, and their errors are only logged.
  */
 export interface Hooks {
   willPublish? (message: Publishing): void | Promise<void>

@@ -39,6 +39,8 @@ export class Lane {
 }
 
 const NONE = Buffer.alloc(0)
+/** A plugin that is too slow, or asks for patience without saying how long, is asked again after this. */
+const RETRY_MS = 1000
 /** An unknown outcome is settled by appending again, at most this long. */
 const SETTLE_MS = 10_000
 
@@ -58,10 +60,14 @@ export class Publisher {
 
   private step (lane: Lane, conv: ConvKey, m: Message, done: (outcome: Outcome) => void): void {
     let cid = m.cid ?? ''
-    const refuse = (e: unknown): void => {
+    const refuse = (error: ParleyError): void => {
+      if (error.final) done({ kind: 'refused', conv, error, cid })
+      else this.later(lane, error, done, () => this.step(lane, conv, m, done))
+    }
+    const failed = (e: unknown): ParleyError => {
       const error = asParleyError(e)
       if (error.code === 'internal') this.deps.logger.error({ err: error.cause ?? error, user: lane.user, conv }, 'a publish failed')
-      done({ kind: 'refused', conv, error, cid })
+      return error
     }
     try {
       if (m.payload.length > this.deps.limits.messageBytes) throw new ParleyError('too-large', `a message has at most ${this.deps.limits.messageBytes} bytes`)
@@ -72,16 +78,28 @@ export class Publisher {
       else if (allowed instanceof ParleyError) refuse(allowed)
       else {
         lane.blocked = true
-        allowed.then(refusal => {
+        void allowed.catch(failed).then(refusal => {
+          lane.blocked = false
           if (refusal === null) this.append(lane, this.draft(lane, conv, m, content), done)
           else refuse(refusal)
-        }).catch(refuse).finally(() => this.unblock(lane))
+          this.goOn(lane)
+        })
       }
-    } catch (e) { refuse(e) }
+    } catch (e) { refuse(failed(e)) }
   }
 
-  private unblock (lane: Lane): void {
-    lane.blocked = false
+  /** What is only for now is late, not refused (guarantee 5): `again` after a while, and what the sender sent behind it then. */
+  private later (lane: Lane, why: ParleyError, done: (outcome: Outcome) => void, again: () => void): void {
+    lane.blocked = true
+    this.deps.clock.after(why.retryAfterMs ?? RETRY_MS, () => {
+      lane.blocked = false
+      if (lane.closed) done({ kind: 'dropped' })
+      else again()
+      this.goOn(lane)
+    })
+  }
+
+  private goOn (lane: Lane): void {
     while (!lane.blocked && lane.waiting.length > 0) lane.waiting.shift()!()
   }
 
@@ -173,7 +191,7 @@ function publishing (lane: Lane, conv: ConvKey, content: Content): Publishing {
     body: () => content.bytes === null ? fields().body : undefined,
     replaceBody (body) {
       const text = JSON.stringify(body) as string | undefined
-      if (text === undefined) throw new ParleyError('internal', 'replaceBody needs a JSON value')
+      if (text === undefined) throw new TypeError('replaceBody needs a JSON value')
       const { body: _, ...rest } = fields()
       const others = Object.entries(rest).map(([k, v]) => `,${JSON.stringify(k)}:${JSON.stringify(v)}`).join('')
       content.fields = Buffer.from(`"body":${text}${others}`)
