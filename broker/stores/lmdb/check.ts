@@ -12,7 +12,7 @@ const TXN_AT = META_AT + 128
 
 /**
  * Looks whether LMDB can open the file without harm. A file that is not there, or empty, is well.
- * @throws Error, a sentence for the operator, when it is damaged
+ * @throws Error, a sentence for the operator, when it is damaged; with Node's `code` when it cannot be read and written
  */
 export async function checkFile (file: string): Promise<void> {
   const seen = inspect(file)
@@ -27,7 +27,7 @@ export async function checkFile (file: string): Promise<void> {
 function inspect (file: string): 'well' | 'short' | string {
   let fd: number
   try {
-    fd = openSync(file, 'r')
+    fd = openSync(file, 'r+')
   } catch (e) {
     if ((e as NodeJS.ErrnoException).code === 'ENOENT') return 'well'
     throw e

@@ -15,10 +15,24 @@ const HEADER = 3
 const F_DEV = 1; const F_CID = 2; const F_TYPE = 4; const F_EXP = 8; const F_BYTES = 16; const F_PUSH = 32
 const FIXED = 25
 
-/** At least what {@link encodeBlock} takes for one entry. */
+/** {@link encodeBlock} takes at most this for one entry. */
 export const maxEncodedBytes = (e: Entry): number =>
   64 + e.from.length + 3 * (e.dev.length + e.type.length) + e.cid.length + e.fields.length + (e.bytes?.length ?? 0) + e.push.length
 export const BLOCK_OVERHEAD = HEADER
+
+const MAX_TEXT = 255
+const MAX_DEVICE_BYTES = 65535
+
+/**
+ * One entry that does not fit its own fields would make the others of its block unreadable.
+ * @throws Error
+ */
+export function checkEncodable (e: Pick<Entry, 'from' | 'dev' | 'cid' | 'type'>): void {
+  if (e.from.length > MAX_TEXT || e.cid.length > MAX_TEXT) throw new Error(`from and cid have at most ${MAX_TEXT} characters`)
+  // three bytes at most for each UTF-16 unit
+  if (3 * e.type.length > MAX_TEXT && Buffer.byteLength(e.type) > MAX_TEXT) throw new Error(`a type has at most ${MAX_TEXT} bytes`)
+  if (3 * e.dev.length > MAX_DEVICE_BYTES && Buffer.byteLength(e.dev) > MAX_DEVICE_BYTES) throw new Error(`a device id has at most ${MAX_DEVICE_BYTES} bytes`)
+}
 
 function putU16 (b: Buffer, n: number, at: number): number {
   b[at] = n >>> 8

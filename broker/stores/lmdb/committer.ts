@@ -2,7 +2,7 @@ import type { Logger } from '../../ports/logger.js'
 import type { Health } from '../../ports/log.js'
 import type { Databases, Db } from './database.js'
 import { noteFailure, unavailable, whyNotCommitted } from './failure.js'
-import { type Key, MAX_KEY_BYTES } from './keys.js'
+import { checkKey, type Key } from './keys.js'
 
 interface Op { db: Db, key: Key, value: Buffer | null }
 
@@ -41,7 +41,10 @@ export class Tx {
   remove (db: Db, key: Key): void { this.#write(db, key, null) }
 
   /** A put that nobody reads before the commit: it stays out of the overlay. */
-  append (db: Db, key: Key, value: Buffer): void { this.ops.push({ db, key, value }) }
+  append (db: Db, key: Key, value: Buffer): void {
+    checkKey(key)
+    this.ops.push({ db, key, value })
+  }
 
   /** Takes over what `other`, which was begun on this one, writes. */
   absorb (other: Tx): void {
@@ -50,7 +53,7 @@ export class Tx {
 
   #write (db: Db, key: Key, value: Buffer | null): void {
     // Here, not while lmdb takes the puts: what it took before the exception would stay (lmdb-js#115).
-    if (key.length > MAX_KEY_BYTES) throw new Error(`a key of ${key.length} bytes`)
+    checkKey(key)
     this.ops.push({ db, key, value })
     let over = this.#overlay.get(db)
     if (over === undefined) this.#overlay.set(db, over = new Map())
@@ -65,7 +68,7 @@ export interface Appender {
   plan (tx: Tx): void
   /** What was planned is durable. */
   committed (): void
-  /** The store closes; what was planned is certainly not stored. */
+  /** The store closes; whether what was planned is stored, nobody knows: a disk that fails may fail behind the write. */
   abandoned (why: Error): void
 }
 
@@ -73,6 +76,8 @@ interface Write { run: (tx: Tx) => void, resolve: () => void, reject: (e: Error)
 
 const RETRY_MS = { first: 100, longest: 1000 }
 const PROBE = Buffer.from('?')
+/** How long writes are put into one commit before others may run, ms; the rest goes into the next. */
+const MAX_PLAN_MS = 5
 /** A disk that takes longer than this for one commit is worth a word to whoever asks how we are. */
 const SLOW_COMMIT_MS = 10_000
 
@@ -133,7 +138,6 @@ export class Committer {
   async #loop (): Promise<void> {
     try {
       while (this.#waiting) {
-        if (this.#gate !== undefined) await this.#gate()
         const appends = new Tx()
         this.#appender?.plan(appends)
         if (await this.#until(appends)) this.#appender?.committed()
@@ -168,25 +172,29 @@ export class Committer {
   }
 
   #runWrites (tx: Tx): Write[] {
-    const writes = this.#writes
-    this.#writes = []
-    return writes.filter(w => {
+    const startedMs = performance.now()
+    const planned: Write[] = []
+    let n = 0
+    while (n < this.#writes.length && (n === 0 || performance.now() - startedMs < MAX_PLAN_MS)) {
+      const w = this.#writes[n++]!
       const own = new Tx(tx)
       try {
         w.run(own)
         tx.absorb(own)
-        return true
+        planned.push(w)
       } catch (e) {
         w.reject(e as Error)
-        return false
       }
-    })
+    }
+    this.#writes = this.#writes.slice(n)
+    return planned
   }
 
   async #commit (ops: readonly Op[]): Promise<void> {
     if (ops.length === 0) return
     this.#startedMs = performance.now()
     try {
+      if (this.#gate !== undefined) await this.#gate()
       await this.#dbs.root.batch(() => {
         for (const { db, key, value } of ops) {
           if (value === null) void db.remove(key)

@@ -6,7 +6,7 @@ export type Db = Database<Buffer, Key>
 /** The named databases of the store, by what they hold. */
 export interface Databases {
   root: RootDatabase<Buffer, Key>
-  /** `format`, `epoch`, `opened`. */
+  /** `format`, `epoch`, and `probe`, which means nothing (see the committer). */
   meta: Db
   /**
    * (conversation, 0, first seq) → a block of entries; (conversation, 1, hash of sender and cid) → seqs. Together,
@@ -28,12 +28,18 @@ export interface Databases {
   memberCounts: Db
 }
 
-const NAMES = ['meta', 'log', 'inbox', 'cursors', 'devices', 'users', 'blocks', 'groups', 'members', 'memberCounts'] as const
+const NAMES = ['log', 'inbox', 'cursors', 'devices', 'users', 'blocks', 'groups', 'members', 'memberCounts'] as const
 
 /** Plain bytes; lmdb's own value encoding costs more than all the rest. (Its types know keyEncoder for the root only.) */
 const ENCODING: RootDatabaseOptionsWithPath = { encoding: 'binary', keyEncoder }
 
-/** Opens the environment in `file`. Never touch the root database but for batches: clearing it crashes (lmdb-js#317). */
+/** Of what is on the disk. A store of a higher number is refused: an older broker would read it wrong. */
+export const FORMAT = 1
+
+/**
+ * Opens the environment in `file`. Never touch the root database but for batches: clearing it crashes (lmdb-js#317).
+ * @throws Error, a sentence for the operator, when a newer version wrote it; it is not touched then
+ */
 export function openDatabases (file: string): Databases {
   const root: RootDatabase<Buffer, Key> = open<Buffer, Key>({
     ...ENCODING,
@@ -46,7 +52,20 @@ export function openDatabases (file: string): Databases {
     // that nobody can get hold of (lmdb-js#368).
     eventTurnBatching: false
   })
-  const dbs: Partial<Databases> = { root }
-  for (const name of NAMES) dbs[name] = root.openDB<Buffer, Key>(name, ENCODING)
-  return dbs as Databases
+  const named = (name: string): Db => root.openDB<Buffer, Key>(name, ENCODING)
+  try {
+    const dbs: Partial<Databases> = { root, meta: named('meta') }
+    checkFormat(file, dbs.meta!)
+    for (const name of NAMES) dbs[name] = named(name)
+    return dbs as Databases
+  } catch (e) {
+    void root.close()
+    throw e
+  }
+}
+
+function checkFormat (file: string, meta: Db): void {
+  const format = meta.getBinary('format')?.toString()
+  if (format === undefined || Number(format) <= FORMAT) return
+  throw new Error(`the store ${file} has format ${format}, this version of parley knows ${FORMAT}: start the newer version that wrote it`)
 }

@@ -8,9 +8,9 @@ const MAP_FULL = -30792
 
 /**
  * Whether a rejection is lmdb's word that a commit failed. The committer has handled it by then (it tries again and
- * {@link Health} says why); a process-level handler must neither end the process for it nor report it (lmdb-js#368).
+ * {@link Health} says why).
  */
-export const isCommitFailure = (e: unknown): boolean =>
+const isCommitFailure = (e: unknown): boolean =>
   typeof e === 'object' && e !== null && ('commitError' in e || failures.has(e))
 
 /** The causes that were given to the committer already; lmdb rejects a second promise with each of them. */
@@ -24,7 +24,7 @@ const STRAY = (e: unknown): void => {
 }
 let users = 0
 
-/** Keeps lmdb's stray rejections from ending the process; the answer takes it back. Counted: stores may be many. */
+/** Keeps lmdb's stray rejections (lmdb-js#368) from ending the process; the answer takes it back. Counted: stores may be many. */
 export function guardProcess (): () => void {
   if (users++ === 0) process.on('unhandledRejection', STRAY)
   let done = false

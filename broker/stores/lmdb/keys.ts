@@ -17,7 +17,6 @@ export function deviceBytes (device: DeviceId): string {
   for (let i = 0; i < device.length; i++) if (device.charCodeAt(i) > 127) return Buffer.from(device).toString('latin1')
   return device
 }
-export const deviceFromBytes = (s: string): DeviceId => Buffer.from(s, 'latin1').toString() as DeviceId
 
 export const join = (a: string, b: string): Key => `${a}\u0000${b}`
 export const join3 = (a: string, b: string, c: string): Key => `${a}\u0000${b}\u0000${c}`
@@ -67,11 +66,16 @@ export function cidHash (from: string, cid: string): number {
   return 4294967296 * (65535 & b) + (a >>> 0)
 }
 
+/** @throws Error when LMDB would not take the key */
+export function checkKey (key: Key): void {
+  if (key.length > MAX_KEY_BYTES) throw new Error(`a key of ${key.length} bytes; LMDB takes ${MAX_KEY_BYTES}`)
+}
+
 /** How lmdb reads and writes our keys. */
 export const keyEncoder = {
   writeKey (key: Key, target: Buffer, at: number): number {
     // write() cuts silently what does not fit
-    if (key.length > MAX_KEY_BYTES) throw new Error(`a key of ${key.length} bytes; LMDB takes ${MAX_KEY_BYTES}`)
+    checkKey(key)
     return at + target.write(key, at, 'latin1')
   },
   readKey: (source: Buffer, start: number, end: number): Key => source.toString('latin1', start, end)

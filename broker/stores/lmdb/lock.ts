@@ -19,35 +19,36 @@ interface Owner {
   since: string
 }
 
-export interface Lock {
-  /** It was left behind by an owner that is gone, or seems to be. */
-  takenOver: boolean
-  /** Idempotent. */
-  release: () => void
-}
-
 /**
- * Takes the folder for this process.
- * @throws Error, a sentence for the operator, when another process has it
+ * Takes the folder `dir` for this process; the answer gives it back, and may be called twice. `storeInUse` is asked
+ * about an owner that cannot be seen from here (another container or machine).
+ * @throws Error, a sentence for the operator, when another process has it; with Node's `code` when the file cannot be made
  */
-export function lockFolder (dir: string): Lock {
+export async function lockFolder (dir: string, storeInUse: () => Promise<boolean>): Promise<() => void> {
   const file = join(dir, LOCK_FILE)
   const mine = JSON.stringify(ourselves())
-  let takenOver = false
   for (let attempt = 0; attempt < 100; attempt++) {
-    try {
-      writeFileSync(file, mine, { flag: 'wx' })
-      return { takenOver, release: () => { if (contents(file) === mine) rmSync(file, { force: true }) } }
-    } catch (e) {
-      if ((e as NodeJS.ErrnoException).code !== 'EEXIST') throw e
-    }
+    if (make(file, mine)) return () => { if (contents(file) === mine) rmSync(file, { force: true }) }
     const seen = contents(file)
     if (seen === undefined) continue // given back just now
-    refuseIfHeld(dir, file, seen)
-    takenOver = true
+    await refuseIfHeld(dir, file, seen, storeInUse)
     setAside(file, seen)
   }
   throw new Error(`the data folder ${dir}: other processes keep taking ${LOCK_FILE}`)
+}
+
+/** False: it is there. */
+function make (file: string, text: string): boolean {
+  try {
+    writeFileSync(file, text, { flag: 'wx' })
+    return true
+  } catch (e) {
+    const { code } = e as NodeJS.ErrnoException
+    if (code === 'EEXIST') return false
+    // made, but nothing could be written into it: it would pass for one that is being written
+    if (code === 'ENOSPC' || code === 'EDQUOT') rmSync(file, { force: true })
+    throw e
+  }
 }
 
 /** What two processes do that find the same stale file: each moves one away, and puts back what it has not judged. */
@@ -64,30 +65,32 @@ function setAside (file: string, judged: string): void {
   rmSync(aside, { force: true })
 }
 
-function refuseIfHeld (dir: string, file: string, seen: string): void {
+async function refuseIfHeld (dir: string, file: string, seen: string, storeInUse: () => Promise<boolean>): Promise<void> {
   const o = parse(seen)
   if (o === undefined) {
     // Cut off while it was written, or being written now.
     if (Date.now() - modifiedMs(file) > WRITING_MS) return
     throw new Error(`the data folder ${dir} is being taken by another process; stop it or choose another dataDir`)
   }
-  if (!isAlive(o)) return
+  const state = stateOf(o)
+  if (state === 'gone' || (state === 'unseen' && !await storeInUse())) return
   throw new Error(`the data folder ${dir} is in use by process ${o.pid} (parley on ${o.host}, since ${o.since}); stop it or choose another dataDir`)
 }
 
-function isAlive (o: Owner): boolean {
+function stateOf (o: Owner): 'alive' | 'gone' | 'unseen' {
   const us = ourselves()
-  if (o.boot !== us.boot) return false
-  // Not to be seen from here. Whether it lives is asked of LMDB, once the store is open (see aloneIn).
-  if (o.pidNamespace !== us.pidNamespace) return false
-  if (o.pid === us.pid) return o.began === us.began
+  if (o.boot !== us.boot) return o.host === us.host ? 'gone' : 'unseen'
+  if (o.pidNamespace !== us.pidNamespace) return 'unseen'
+  if (o.pid === us.pid) return o.began === us.began ? 'alive' : 'gone'
   try {
     process.kill(o.pid, 0)
   } catch (e) {
-    if ((e as NodeJS.ErrnoException).code === 'ESRCH') return false
+    if ((e as NodeJS.ErrnoException).code === 'ESRCH') return 'gone'
   }
   const p = processStat(o.pid)
-  return p === undefined ? o.began === '' : p.began === o.began && p.state !== 'Z' && p.state !== 'X'
+  // Another user's process, where /proc hides those (hidepid); or a system without /proc, which tells no more than the pid.
+  if (p === undefined) return o.began === '' ? 'alive' : 'unseen'
+  return p.began === o.began && p.state !== 'Z' && p.state !== 'X' ? 'alive' : 'gone'
 }
 
 function ourselves (): Owner {

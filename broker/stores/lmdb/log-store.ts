@@ -2,13 +2,13 @@ import { countsAfter, type Counts, type Entry, type Head } from '../../domain/en
 import { type ConvKey, isGroupKey } from '../../domain/ids.js'
 import type { AppendResult, Draft, LogStore, PageQuery } from '../../ports/log.js'
 import type { BlockReader } from './blocks.js'
-import { BLOCK_OVERHEAD, encodeBlock, maxEncodedBytes } from './codec.js'
-import type { Appender, Committer, Tx } from './committer.js'
+import { BLOCK_OVERHEAD, checkEncodable, encodeBlock, maxEncodedBytes } from './codec.js'
+import { type Appender, type Committer, Tx } from './committer.js'
 import type { Databases } from './database.js'
 import { applyEffects, groupTaken, openDirect } from './effects.js'
 import { unavailable } from './failure.js'
 import type { Heads } from './heads.js'
-import { blockKey, cidHash, cidKey, type Key } from './keys.js'
+import { blockKey, checkKey, cidHash, cidKey, type Key } from './keys.js'
 import { packU48, unpackU48 } from './rows.js'
 
 /** Bounds of one commit, so that planning it does not hold up the event loop. */
@@ -23,14 +23,20 @@ const DUP_WINDOW = 200
 /** heads() looks up so many before it lets others run. */
 const HEADS_SLICE = 256
 
-interface Waiting { draft: Draft, resolve: (r: AppendResult) => void, result: AppendResult }
-const PENDING: AppendResult = { kind: 'conflict' }
+interface Waiting { readonly draft: Draft, readonly resolve: (r: AppendResult) => void }
+interface Placed {
+  readonly result: AppendResult
+  /** It stands whatever becomes of the commit. */
+  readonly sure: boolean
+}
 
 /** Entries of one hash of sender and cid: their seqs on disk, and those of this commit. */
 interface SameHash { key: Key, stored: Buffer | undefined, entries: Entry[] }
 
 /** One conversation's part of the commit that is being put together. */
 class Planned {
+  /** The last seq that is on the disk. */
+  readonly stored: number
   seq: number
   ts: number
   counts: Counts
@@ -38,7 +44,7 @@ class Planned {
   /** What is known of a cid, by its hash. */
   byCid: Map<number, SameHash> | undefined
   constructor (head: Head) {
-    this.seq = head.seq
+    this.stored = this.seq = head.seq
     this.ts = head.ts
     this.counts = head.counts
   }
@@ -52,7 +58,7 @@ export class LmdbLogStore implements LogStore, Appender {
   #queue: Waiting[] = []
   /** Next of the queue; what stands before was planned. */
   #next = 0
-  #planned: Waiting[] = []
+  #planned: (Waiting & Placed)[] = []
   #convs = new Map<ConvKey, Planned>()
   /** Blocks are written here. One commit is in flight and lmdb copies while it commits: reused by the next. */
   #slab = Buffer.allocUnsafeSlow(256 << 10)
@@ -69,7 +75,7 @@ export class LmdbLogStore implements LogStore, Appender {
   append (draft: Draft): Promise<AppendResult> {
     if (this.#closed) return Promise.resolve({ kind: 'not-stored', cause: unavailable('the store is closed') })
     return new Promise(resolve => {
-      this.#queue.push({ draft, resolve, result: PENDING })
+      this.#queue.push({ draft, resolve })
       this.#committer.wake()
     })
   }
@@ -98,14 +104,9 @@ export class LmdbLogStore implements LogStore, Appender {
       if ((n & 63) === 63 && performance.now() - startedMs > MAX_PLAN_MS) break
       const w = this.#queue[this.#next++]!
       bytes += w.draft.fields.length + (w.draft.bytes?.length ?? 0)
-      try {
-        w.result = this.#planOne(tx, w.draft)
-      } catch (e) {
-        w.result = { kind: 'not-stored', cause: e as Error }
-      }
-      this.#planned.push(w)
+      this.#planned.push({ ...w, ...this.#planOne(tx, w.draft) })
     }
-    if (this.#next === this.#queue.length) { this.#queue = []; this.#next = 0 }
+    this.#compact()
     this.#writeBlocks(tx)
   }
 
@@ -117,10 +118,15 @@ export class LmdbLogStore implements LogStore, Appender {
   }
 
   abandoned (why: Error): void {
-    for (const w of this.#planned) {
-      if (w.result.kind === 'stored' || w.result.kind === 'already-stored') w.result = { kind: 'not-stored', cause: why }
-    }
+    this.#planned = this.#planned.map(w => w.sure ? w : { ...w, result: { kind: 'unknown', cause: why } })
     this.#answer()
+  }
+
+  /** Lets go of what was planned, also while the queue never runs empty; not with every commit, as that copies the rest. */
+  #compact (): void {
+    if (2 * this.#next < this.#queue.length) return
+    this.#queue = this.#queue.slice(this.#next)
+    this.#next = 0
   }
 
   #answer (): void {
@@ -130,28 +136,45 @@ export class LmdbLogStore implements LogStore, Appender {
     for (const w of planned) w.resolve(w.result)
   }
 
-  #planOne (tx: Tx, d: Draft): AppendResult {
+  /** Puts into `tx` what the draft changes: all of it or, when it is not stored, nothing. */
+  #planOne (tx: Tx, d: Draft): Placed {
+    try {
+      return this.#place(tx, d)
+    } catch (e) {
+      return { result: { kind: 'not-stored', cause: e as Error }, sure: true }
+    }
+  }
+
+  #place (tx: Tx, d: Draft): Placed {
+    checkEncodable(d)
     let p = this.#convs.get(d.conv)
     if (p === undefined) this.#convs.set(d.conv, p = new Planned(this.#heads.get(d.conv)))
     let first: Entry | undefined
     let sameHash: SameHash | undefined
     if (d.cid !== '') first = this.#known(d, sameHash = this.#sameHash(p, d))
     else if (d.dup) first = this.#resent(p, d)
-    if (first !== undefined) return first.hash === d.hash ? { kind: 'already-stored', entry: first } : { kind: 'conflict' }
-    if (d.effects !== undefined && groupTaken(this.#dbs, tx, d.effects)) return { kind: 'conflict' }
+    if (first !== undefined) {
+      return { result: first.hash === d.hash ? { kind: 'already-stored', entry: first } : { kind: 'conflict' }, sure: first.seq <= p.stored }
+    }
+    if (d.effects !== undefined && groupTaken(this.#dbs, tx, d.effects)) return { result: { kind: 'conflict' }, sure: false }
     const counts = countsAfter(p.counts, d.conv, d.from, d.type)
     const entry: Entry = {
       conv: d.conv, seq: p.seq + 1, ts: Math.max(d.nowMs, p.ts), counts, from: d.from, dev: d.dev, cid: d.cid, type: d.type,
       fields: d.fields, bytes: d.bytes, exp: d.exp, hash: d.hash, packetId: d.packetId, push: d.push
     }
-    if (entry.seq === 1 && !isGroupKey(d.conv)) openDirect(this.#dbs, tx, entry)
-    if (d.effects !== undefined) applyEffects(this.#dbs, tx, entry, p.counts, d.effects)
+    checkKey(blockKey(d.conv, entry.seq))
+    if (d.effects !== undefined || entry.seq === 1) {
+      const own = new Tx(tx)
+      if (entry.seq === 1 && !isGroupKey(d.conv)) openDirect(this.#dbs, own, entry)
+      if (d.effects !== undefined) applyEffects(this.#dbs, own, entry, p.counts, d.effects)
+      tx.absorb(own)
+    }
     if (sameHash !== undefined) this.#index(tx, sameHash, entry)
     p.seq = entry.seq
     p.ts = entry.ts
     p.counts = counts
     p.entries.push(entry)
-    return { kind: 'stored', entry }
+    return { result: { kind: 'stored', entry }, sure: false }
   }
 
   #sameHash (p: Planned, d: Draft): SameHash {
@@ -194,10 +217,9 @@ export class LmdbLogStore implements LogStore, Appender {
       e.packetId === d.packetId && e.hash === d.hash && e.cid === '' && e.from === d.from && e.dev === d.dev
     const here = p.entries.slice(-DUP_WINDOW).findLast(same)
     if (here !== undefined) return here
-    const stored = p.seq - p.entries.length
     const limit = DUP_WINDOW - p.entries.length
-    if (limit <= 0 || stored === 0) return undefined
-    return this.#reader.page(d.conv, { before: stored + 1, limit }, stored).findLast(same)
+    if (limit <= 0 || p.stored === 0) return undefined
+    return this.#reader.page(d.conv, { before: p.stored + 1, limit }, p.stored).findLast(same)
   }
 
   #writeBlocks (tx: Tx): void {

@@ -1,42 +1,65 @@
 import { randomBytes } from 'node:crypto'
-import { mkdirSync } from 'node:fs'
+import { closeSync, fsyncSync, mkdirSync, openSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Logger } from '../../ports/logger.js'
 import type { Stores } from '../../ports/stores.js'
 import { BlockReader } from './blocks.js'
+import { checkFile } from './check.js'
 import { Committer } from './committer.js'
 import { LmdbCursorStore } from './cursor-store.js'
-import { type Databases, openDatabases } from './database.js'
+import { type Databases, FORMAT, openDatabases } from './database.js'
 import { LmdbDeviceStore } from './device-store.js'
 import { LmdbDirectory } from './directory.js'
 import { guardProcess } from './failure.js'
 import { Heads } from './heads.js'
 import { LmdbInboxStore } from './inbox-store.js'
+import { storeInUse } from './in-use.js'
+import { lockFolder } from './lock.js'
 import { LmdbLogStore } from './log-store.js'
 
-export { isCommitFailure } from './failure.js'
-
-/** Of what is on the disk. A store of a higher number is refused: an older broker would read it wrong. */
-const FORMAT = 1
 const MAX_HEADS = 100_000
 const BLOCK_CACHE_BYTES = 16 << 20
 
 export interface LmdbOptions {
   log: Logger
   now?: () => number
-  /** For tests: each commit waits until it resolves. */
+  /** For tests: each commit waits until it resolves, and fails as if the disk had refused it when it rejects. */
   commitGate?: () => Promise<void> | void
 }
 
-/** Opens the store in the folder `dir`, which is made when it is not there. One process at a time. */
+/**
+ * Opens the store in the folder `dir`, which is made when it is not there. One process at a time. Reads no more than a
+ * few pages, however large the store.
+ * @throws Error, a sentence for the operator: another process has the folder, the file is damaged, a newer version
+ * wrote it; with Node's `code` when the folder cannot be made, read or written
+ */
 export async function openLmdb (dir: string, opts: LmdbOptions): Promise<Stores> {
-  mkdirSync(dir, { recursive: true })
+  mkdirSync(dir, { recursive: true, mode: 0o700 })
+  const file = join(dir, 'store.mdb')
+  const unlock = await lockFolder(dir, async () => { await checkFile(file); return storeInUse(file) })
   const unguard = guardProcess()
-  const dbs = openDatabases(join(dir, 'store.mdb'))
+  const undo = (): void => { unguard(); unlock() }
+  try {
+    await checkFile(file)
+    return await assemble(openDatabases(file), dir, opts, undo)
+  } catch (e) {
+    undo()
+    throw e
+  }
+}
+
+async function assemble (dbs: Databases, dir: string, opts: LmdbOptions, undo: () => void): Promise<Stores> {
   const committer = new Committer(dbs, dir, opts.log, opts.commitGate)
   const reader = new BlockReader(dbs, BLOCK_CACHE_BYTES)
   const heads = new Heads(MAX_HEADS, conv => reader.head(conv))
-  const epoch = await begin(dbs, committer)
+  let epoch: string
+  try {
+    epoch = await begin(dbs, dir, committer)
+  } catch (e) {
+    await committer.close()
+    await dbs.root.close()
+    throw e
+  }
   const log = new LmdbLogStore(dbs, committer, heads, reader)
   let closing: Promise<void> | undefined
   return {
@@ -51,21 +74,26 @@ export async function openLmdb (dir: string, opts: LmdbOptions): Promise<Stores>
       log.close()
       await committer.close()
       await dbs.root.close()
-      unguard()
+      undo()
     })()
   }
 }
 
-/** Checks the format and gives the epoch. */
-async function begin (dbs: Databases, committer: Committer): Promise<string> {
-  const format = dbs.meta.getBinary('format')
-  if (format !== undefined && Number(format.toString()) > FORMAT) {
-    throw new Error(`the store has format ${format.toString()}, this broker knows ${FORMAT}: start the newer version that wrote it`)
-  }
-  const epoch = dbs.meta.getBinary('epoch')?.toString() ?? randomBytes(12).toString('base64url')
+/** Gives the epoch; a store that has none is new, and gets one. */
+async function begin (dbs: Databases, dir: string, committer: Committer): Promise<string> {
+  const known = dbs.meta.getBinary('epoch')
+  if (known !== undefined) return known.toString()
+  const epoch = randomBytes(12).toString('base64url')
   await committer.write(tx => {
     tx.put(dbs.meta, 'format', Buffer.from(String(FORMAT)))
     tx.put(dbs.meta, 'epoch', Buffer.from(epoch))
   })
+  syncFolder(dir)
   return epoch
+}
+
+/** Without it a power cut may take the new file itself away, whatever was synced into it. */
+function syncFolder (dir: string): void {
+  const fd = openSync(dir, 'r')
+  try { fsyncSync(fd) } finally { closeSync(fd) }
 }
