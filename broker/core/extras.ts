@@ -1,5 +1,6 @@
 import type { ConvKey, UserId } from '../domain/ids.js'
 import { isGroupKey, nameOf } from '../domain/ids.js'
+import type { Branch } from '../domain/topics.js'
 import { Outgoing } from './outgoing.js'
 import type { Grants } from './grants.js'
 import type { Link } from './link.js'
@@ -37,7 +38,7 @@ interface Window {
 export class Extras {
   private readonly marks = new Map<string, ReceiptNews>()
   private events: Outgoing[] = []
-  private answers: Outgoing[] = []
+  private answers: { out: Outgoing, left: () => void }[] = []
   private resync = false
   constructor (private readonly session: Window) {}
 
@@ -60,10 +61,12 @@ export class Extras {
     this.drain()
   }
 
-  /** Whether one more request may be worked on, beside those that are: its answer must find a place. */
-  takesAnswers (running: number): boolean {
-    return this.session.flights.size < this.session.window || this.answers.length + running < MAX_ANSWERS
+  /** Whether one more request may be worked on while `open` ones were not answered: its answer must find a place. */
+  takesAnswers (open: number): boolean {
+    return open < MAX_ANSWERS || this.qos('rpc') === 0 || this.session.flights.size < this.session.window
   }
+
+  get waiting (): boolean { return this.first() !== null }
 
   /** Whether the device holds the branch on which that answer goes. */
   hears (reply: Outgoing['reply']): boolean {
@@ -71,16 +74,19 @@ export class Extras {
     return grants.holds('rpc') && (reply === null || reply.suffix === '' || grants.deep)
   }
 
-  answer (out: Outgoing): void {
-    if (!this.hears(out.reply)) return
-    this.answers.push(out)
+  /** `left` is called when the answer went out, or is not heard. */
+  answer (out: Outgoing, left: () => void): void {
+    if (!this.hears(out.reply)) { left(); return }
+    this.answers.push({ out, left })
     this.drain()
   }
+
+  private qos (branch: Branch): 0 | 1 { return this.session.window === 1 ? 0 : this.session.grants.qos(branch) }
 
   drain (): void {
     const s = this.session
     for (let branch = this.first(); branch !== null && !s.closed; branch = this.first()) {
-      const qos = s.window === 1 ? 0 : s.grants.qos(branch)
+      const qos = this.qos(branch)
       if (qos === 1 ? s.flights.size >= s.window : s.link.unsentBytes > MAX_UNSENT_BYTES) return
       const out = this.take(branch)
       if (s.grants.holds(branch) && s.fits(out)) s.link.deliver(out, qos, qos === 0 ? 0 : s.flyOther(), false, s.grants.isLong(branch))
@@ -94,7 +100,11 @@ export class Extras {
   }
 
   private take (branch: 'rpc' | 'evt' | 'rcpt'): Outgoing {
-    if (branch === 'rpc') return this.answers.shift()!
+    if (branch === 'rpc') {
+      const { out, left } = this.answers.shift()!
+      left()
+      return out
+    }
     if (branch === 'evt') {
       if (this.events.length > 0) return this.events.shift()!
       this.resync = false

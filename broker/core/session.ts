@@ -266,7 +266,7 @@ export class Session implements Sender {
   }
 
   private opened (): void {
-    this.extrasOrNull?.drain()
+    this.retry()
     this.pump()
   }
 
@@ -280,10 +280,15 @@ export class Session implements Sender {
   }
 
   get zeroCount (): number { return this.atZero.length }
+  /** Answers, events or marks wait for the window or for the kernel. */
+  get holdsBack (): boolean { return this.extrasOrNull?.waiting === true }
+
+  /** There may be room again for what waits. */
+  retry (): void { this.extrasOrNull?.drain() }
 
   /** Something came from the client: what the kernel took before it counts as acknowledged. */
   heard (): void {
-    this.extrasOrNull?.drain()
+    this.retry()
     if (this.taken === null) return
     for (const conv of this.taken) for (const f of conv.flights.filter(f => f.kind === 'taken')) this.land(f)
     this.taken = null

@@ -90,7 +90,7 @@ export class Connection implements Link, Sink, LiveConnection {
   /** QoS 2 packet ids between PUBLISH and PUBREL: true once PUBREC was sent. */
   received: Map<number, boolean> | null = null
   throttle: Throttle | null = null
-  /** RPC requests being worked on, and what lets the next ones go on. */
+  /** RPC requests whose answers did not leave yet, and what lets the next ones go on. */
   rpcRunning = 0
   rpcWaiting: (() => void)[] | null = null
   /** The last topic published to and what it means: senders repeat themselves. */
@@ -278,12 +278,12 @@ export class Connection implements Link, Sink, LiveConnection {
 
   get unsentBytes (): number { return this.batch.unsentBytes }
 
-  /** Tells the session when the kernel has the QoS 0 entries that are in the bytes of this flush. */
+  /** Tells the session when the kernel has this flush: the QoS 0 entries in it, or room for what waits. */
   private flushing (): (() => void) | undefined {
     const session = this.sessionOrNull
     if (session === null) return undefined
     const n = session.zeroCount - this.zeroFlushed
-    if (n === 0) return undefined
+    if (n === 0 && !session.holdsBack) return undefined
     this.zeroFlushed += n
     return () => { this.zeroFlushed -= n; session.kernelTook(n) }
   }

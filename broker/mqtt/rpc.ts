@@ -10,7 +10,7 @@ const MAX_REQUEST_BYTES = 256 << 10
 const MAX_ANSWER_BYTES = 512 << 10
 /** What stands around a result in its answer and its packet, at most. */
 const ENVELOPE_BYTES = 1024
-/** Requests of one connection that are worked on at once; the next ones wait their turn, unacknowledged. */
+/** Requests of one connection that are worked on, or whose answers wait to leave; the next ones wait their turn, unacknowledged. */
 const MAX_RUNNING = 16
 
 /** The operations, as RPC calls them. */
@@ -54,12 +54,13 @@ export class Rpc {
         return Buffer.from(JSON.stringify({ id, error: { code, message } }))
       }
     ).then(bytes => {
-      c.rpcRunning--
-      c.rpcWaiting?.shift()?.()
       if (c.phase !== 'ready') return
       const out = new Outgoing('rpc', bytes)
       out.reply = reply
-      session.extras.answer(out)
+      session.extras.answer(out, () => {
+        c.rpcRunning--
+        c.rpcWaiting?.shift()?.()
+      })
     })
   }
 }

@@ -141,6 +141,22 @@ test('a device made by device.set stands where new devices do: what the clean co
   expect(seqs(back)).toEqual(range(1, 4))
 })
 
+test('a device that comes back at once gets nothing twice: what it acknowledged before DISCONNECT is stored first', async () => {
+  const p = await startParley()
+  const alice = await p.client({ user: 'alice' })
+  let bob = await p.client({ user: 'bob', subscribe: ['me/#'] })
+  for (const i of range(1, 30)) {
+    await alice.say('u/bob/msg', { body: i })
+    expect((await bob.got('me/msg', 1)).map(d => d.json.seq)).toEqual([i])
+    bob.send({ cmd: 'disconnect' })
+    bob = await p.client({ user: 'bob' })
+    expect(bob.connack.sessionPresent).toBe(true)
+  }
+  await alice.say('u/bob/msg', { body: 31 })
+  await bob.got('me/msg', 1)
+  expect(seqs(bob)).toEqual([31])
+})
+
 test('a session with no subscription is present all the same, and one past its expiry is not', async () => {
   const clock = new FakeClock()
   const p = await startParley({}, clock)

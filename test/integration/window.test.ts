@@ -47,6 +47,22 @@ test('with Receive Maximum 1 entries have the window, and answers go at QoS 0', 
   expect(seqs(bob)).toEqual([1, 2])
 })
 
+test('answers in flight count too: there are never more packets in flight than the Receive Maximum', async () => {
+  const p = await startParley()
+  const alice = await p.client({ user: 'alice' })
+  const bob = await p.client({ user: 'bob', version: 5, acks: false, properties: { receiveMaximum: 3, sessionExpiryInterval: 100 }, subscribe: ['me/#'] })
+  await fill(alice, 'u/bob/msg', 5)
+  for (let i = 0; i < 3; i++) await bob.say('rpc/server.info', { id: `q${i}` })
+  ack(bob, ...(await bob.got('me/msg', 2)).map(d => d.id))
+  await bob.got('me/rpc', 3) // each took the place of an entry
+  await bob.settled()
+  expect(seqs(bob)).toEqual([1, 2])
+  ack(bob, bob.on('me/rpc')[0]!.id)
+  await bob.got('me/msg', 3)
+  await bob.settled()
+  expect(seqs(bob)).toEqual([1, 2, 3])
+})
+
 /** A device whose window is full: of four, three entries and one answer. */
 async function full (p: Awaited<ReturnType<typeof startParley>>): Promise<{ alice: Client, bob: Client }> {
   const alice = await p.client({ user: 'alice', subscribe: ['me/#'] })
@@ -95,7 +111,7 @@ test('while the window is full marks are merged per conversation and come when i
   expect(bob.on('me/rcpt').filter(d => d.json.read !== undefined)).toHaveLength(1)
 })
 
-test.each([[100, false], [101, true]])('while the window is full %i events wait; past a hundred there is one resync', async (n, resync) => {
+test.each([[100, false], [101, true], [150, true]])('while the window is full %i events wait; past a hundred there is one resync', async (n, resync) => {
   const p = await startParley({ limits: { inFlight: 4 } })
   const { alice, bob } = await full(p)
   await alice.rpc('group.create', { group: 'team', members: ['bob'] })

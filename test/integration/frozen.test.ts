@@ -1,0 +1,65 @@
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
+import type { Client } from '../support/client.js'
+import { fill, range } from '../support/inbox.js'
+import { closeAll, startParley } from '../support/parley.js'
+
+afterEach(closeAll)
+
+const MESSAGES = 6000
+const BODY = 'x'.repeat(4000)
+
+setFlagsFromString('--expose_gc')
+const gc = runInNewContext('gc') as () => void
+/** What Buffers hold when nothing is garbage, MB. */
+const buffersMb = (): number => { gc(); return process.memoryUsage().arrayBuffers / 2 ** 20 }
+
+/** Seqs of the entries from now on; the packets themselves are not kept. */
+function seqsOnly (c: Client): number[] {
+  const seqs: number[] = []
+  const keep = c.heard.push.bind(c.heard)
+  c.heard.push = p => p.cmd === 'publish' && p.topic === 'me/msg' ? seqs.push(Number(/"seq":(\d+)/.exec(p.payload.toString())![1])) : keep(p)
+  return seqs
+}
+
+test('receivers that read nothing, at QoS 1 and at QoS 0, cost the broker no memory and the others nothing; later they get all', async () => {
+  const p = await startParley()
+  const alice = await p.client({ user: 'alice', subscribe: ['me/rpc'] })
+  await alice.rpc('group.create', { group: 'team', members: ['bob', 'carol', 'dave', 'erin'] })
+  const members = await Promise.all(['bob', 'carol', 'dave', 'erin'].map(async user => await p.client({ user })))
+  for (const [i, c] of members.entries()) await c.subscribe('me/msg', i === 0 ? 1 : i === 1 ? 0 : 1)
+  for (const c of members) await c.got('me/msg', 1)
+  const all = members.map(c => ({ c, seqs: seqsOnly(c) }))
+  const frozen = all.slice(0, 2)
+  const others = all.slice(2)
+  for (const { c } of frozen) c.socket.pause()
+  const before = buffersMb()
+  for (let sent = 0; sent < MESSAGES; sent += 500) {
+    await alice.answer('puback', range(1, 500).map(() => alice.publish('g/team/msg', { body: BODY })).at(-1)!)
+    for (const { c, seqs } of others) await c.until(() => seqs.length >= sent + 500)
+    alice.heard.splice(0)
+  }
+  expect(buffersMb() - before).toBeLessThan(24) // the two missed 48 MB; what is kept for all who lag is bounded
+  for (const { seqs } of others) expect(seqs).toEqual(range(2, MESSAGES + 1))
+  for (const { c } of frozen) c.socket.resume()
+  for (const { c, seqs } of frozen) {
+    await c.until(() => seqs.length >= MESSAGES)
+    expect(seqs).toEqual(range(2, MESSAGES + 1))
+  }
+})
+
+test('a sender that does not read its answers is not read any more, and costs no memory', async () => {
+  const p = await startParley()
+  const bob = await p.client({ user: 'bob' })
+  await bob.subscribe('me/rpc', 0)
+  await fill(bob, 'u/alice/msg', 100, () => BODY)
+  const before = buffersMb()
+  bob.socket.pause()
+  for (const i of range(1, 500)) bob.publish('rpc/history', { id: `q${i}`, conv: 'u/alice', limit: 100 }, { qos: 0 })
+  const other = await p.client({ user: 'alice', subscribe: ['me/rpc'] })
+  for (let i = 0; i < 20; i++) await other.rpc('server.info')
+  expect(buffersMb() - before).toBeLessThan(16) // 500 answers are 100 MB
+  bob.socket.resume()
+  await bob.settled()
+  expect(bob.on('me/rpc').length).toBeGreaterThan(10)
+})
