@@ -4,24 +4,27 @@ import type { PageQuery } from '../../ports/log.js'
 import { decodeBlock } from './codec.js'
 import type { Databases } from './database.js'
 import { blockKey, firstSeqOf } from './keys.js'
+import type { Tails } from './tails.js'
 
 interface Block { readonly first: number, readonly entries: readonly Entry[], readonly bytes: number }
 
 /** Reads the log. A device that lags asks for the same block again and again, a window at a time: decoded ones are kept. */
 export class BlockReader {
   readonly #dbs: Databases
+  readonly #tails: Tails
   readonly #half: number
   /** Two generations: what is found in the old one moves to the young one, and the old one is dropped as a whole. */
   #young = new Map<ConvKey, Block[]>()
   #old = new Map<ConvKey, Block[]>()
   #youngBytes = 0
 
-  constructor (dbs: Databases, cacheBytes: number) {
+  constructor (dbs: Databases, tails: Tails, cacheBytes: number) {
     this.#dbs = dbs
+    this.#tails = tails
     this.#half = cacheBytes / 2
   }
 
-  /** Where the conversation stands on disk. */
+  /** Where the conversation stands. */
   head (conv: ConvKey): Head {
     const last = this.#blockAt(conv, Number.MAX_SAFE_INTEGER)
     const e = last?.entries.at(-1)
@@ -67,6 +70,8 @@ export class BlockReader {
 
   /** The block that holds `seq`; the last one when `seq` is past the end and nothing else is asked for than a head. */
   #blockAt (conv: ConvKey, seq: number): Block | undefined {
+    const tail = this.#tails.get(conv)
+    if (tail !== undefined && seq >= tail.entries[0]!.seq) return { first: tail.entries[0]!.seq, entries: tail.entries, bytes: tail.bytes }
     const kept = this.#kept(conv, seq)
     if (kept !== undefined) return kept
     let first = seq

@@ -8,6 +8,8 @@ export interface Databases {
   root: RootDatabase<Buffer, Key>
   /** `format`, `epoch`, and `probe`, which means nothing (see the committer). */
   meta: Db
+  /** Number → what one commit wrote of conversations of which little is waiting: it goes to `log` later, in larger blocks. */
+  journal: Db
   /**
    * (conversation, 0, first seq) → a block of entries; (conversation, 1, hash of sender and cid) → seqs. Together,
    * because in a short conversation both stand on one page then: a fifth less CPU per message.
@@ -28,7 +30,7 @@ export interface Databases {
   memberCounts: Db
 }
 
-const NAMES = ['log', 'inbox', 'cursors', 'devices', 'users', 'blocks', 'groups', 'members', 'memberCounts'] as const
+const NAMES = ['journal', 'log', 'inbox', 'cursors', 'devices', 'users', 'blocks', 'groups', 'members', 'memberCounts'] as const
 
 /** Plain bytes; lmdb's own value encoding costs more than all the rest. (Its types know keyEncoder for the root only.) */
 const ENCODING: RootDatabaseOptionsWithPath = { encoding: 'binary', keyEncoder }

@@ -2,14 +2,15 @@ import { countsAfter, type Counts, type Entry, type Head } from '../../domain/en
 import { type ConvKey, isGroupKey } from '../../domain/ids.js'
 import type { AppendResult, Draft, LogStore, PageQuery } from '../../ports/log.js'
 import type { BlockReader } from './blocks.js'
-import { BLOCK_OVERHEAD, checkEncodable, encodeBlock, maxEncodedBytes } from './codec.js'
+import { checkEncodable, encodeBlock, maxEncodedBytes } from './codec.js'
 import { type Appender, type Committer, Tx } from './committer.js'
 import type { Databases } from './database.js'
 import { applyEffects, groupTaken, openDirect } from './effects.js'
 import { unavailable } from './failure.js'
 import type { Heads } from './heads.js'
-import { blockKey, checkKey, cidHash, cidKey, type Key } from './keys.js'
+import { blockKey, checkKey, cidHash, cidKey, firstSeqOf } from './keys.js'
 import { packU48, unpackU48 } from './rows.js'
+import { decodeRecord, encodePart, partOverhead, recordKey, type SameHash, type Tail, type Tails } from './tails.js'
 
 /** Bounds of one commit, so that planning it does not hold up the event loop. */
 const MAX_DRAFTS = 2000
@@ -18,6 +19,16 @@ const MAX_PLAN_MS = 5
 /** A block is read and decoded as a whole, also for one entry of it. */
 const BLOCK_ENTRIES = 256
 const BLOCK_BYTES = 128 << 10
+/**
+ * From so many bytes on, what a conversation has in the journal and in the commit becomes a block. Below, a commit of
+ * messages in 100 conversations is one record instead of 100 blocks on as many pages: a tenth of what is written.
+ */
+const FOLD_BYTES = 4 << 10
+/** What is older, or what is the oldest over this many bytes in the journal, becomes blocks in any case. */
+const FOLD_AGE_MS = 10_000
+const JOURNAL_BYTES = 8 << 20
+/** Old conversations that one commit makes blocks of. */
+const MAX_FOLDS = 64
 /** Among so many newest entries a resend without cid is looked for (protocol.md, Content). */
 const DUP_WINDOW = 200
 /** heads() looks up so many before it lets others run. */
@@ -30,9 +41,6 @@ interface Placed {
   readonly sure: boolean
 }
 
-/** Entries of one hash of sender and cid: their seqs on disk, and those of this commit. */
-interface SameHash { key: Key, stored: Buffer | undefined, entries: Entry[] }
-
 /** One conversation's part of the commit that is being put together. */
 class Planned {
   /** The last seq that is on the disk. */
@@ -41,8 +49,12 @@ class Planned {
   ts: number
   counts: Counts
   readonly entries: Entry[] = []
+  /** At most what the entries take, encoded. */
+  bytes = 0
   /** What is known of a cid, by its hash. */
   byCid: Map<number, SameHash> | undefined
+  /** They go into blocks with this commit, and all that the journal has of the conversation. */
+  folds = false
   constructor (head: Head) {
     this.stored = this.seq = head.seq
     this.ts = head.ts
@@ -55,20 +67,31 @@ export class LmdbLogStore implements LogStore, Appender {
   readonly #committer: Committer
   readonly #heads: Heads
   readonly #reader: BlockReader
+  readonly #tails: Tails
+  readonly #now: () => number
   #queue: Waiting[] = []
   /** Next of the queue; what stands before was planned. */
   #next = 0
   #planned: (Waiting & Placed)[] = []
   #convs = new Map<ConvKey, Planned>()
-  /** Blocks are written here. One commit is in flight and lmdb copies while it commits: reused by the next. */
+  /** Number of the record of the commit that is being put together. */
+  #record = 0
+  /** Old conversations of the journal that this commit makes blocks of. */
+  #aged: Tail[] = []
+  #fold: NodeJS.Timeout | undefined
+  #foldDue = false
+  /** Blocks and records are written here. One commit is in flight and lmdb copies while it commits: reused by the next. */
   #slab = Buffer.allocUnsafeSlow(256 << 10)
   #closed = false
 
-  constructor (dbs: Databases, committer: Committer, heads: Heads, reader: BlockReader) {
+  constructor (dbs: Databases, committer: Committer, heads: Heads, reader: BlockReader, tails: Tails, now: () => number) {
     this.#dbs = dbs
     this.#committer = committer
     this.#heads = heads
     this.#reader = reader
+    this.#tails = tails
+    this.#now = now
+    this.#recover()
     committer.serve(this)
   }
 
@@ -93,9 +116,12 @@ export class LmdbLogStore implements LogStore, Appender {
     return this.#reader.page(conv, query, this.#heads.get(conv).seq)
   }
 
-  close (): void { this.#closed = true }
+  close (): void {
+    this.#closed = true
+    clearTimeout(this.#fold)
+  }
 
-  get waiting (): boolean { return this.#next < this.#queue.length }
+  get waiting (): boolean { return this.#foldDue || this.#next < this.#queue.length }
 
   plan (tx: Tx): void {
     let bytes = 0
@@ -107,14 +133,26 @@ export class LmdbLogStore implements LogStore, Appender {
       this.#planned.push({ ...w, ...this.#planOne(tx, w.draft) })
     }
     this.#compact()
-    this.#writeBlocks(tx)
+    this.#write(tx)
   }
 
   committed (): void {
+    const nowMs = this.#now()
     for (const [conv, p] of this.#convs) {
-      if (p.entries.length > 0) this.#heads.set(conv, { seq: p.seq, ts: p.ts, counts: p.counts })
+      if (p.entries.length === 0) continue
+      this.#heads.set(conv, { seq: p.seq, ts: p.ts, counts: p.counts })
+      if (p.folds) this.#tails.remove(conv)
+      else this.#tails.add(conv, p.entries, p.bytes, p.byCid, this.#record, nowMs)
     }
+    for (const { conv } of this.#aged) this.#tails.remove(conv)
     this.#answer()
+    if (!this.#tails.empty && !this.#closed) {
+      this.#fold ??= setTimeout(() => {
+        this.#fold = undefined
+        this.#foldDue = true
+        this.#committer.wake()
+      }, FOLD_AGE_MS).unref()
+    }
   }
 
   abandoned (why: Error): void {
@@ -169,11 +207,12 @@ export class LmdbLogStore implements LogStore, Appender {
       if (d.effects !== undefined) applyEffects(this.#dbs, own, entry, p.counts, d.effects)
       tx.absorb(own)
     }
-    if (sameHash !== undefined) this.#index(tx, sameHash, entry)
+    if (sameHash !== undefined) sameHash.entries.push(entry)
     p.seq = entry.seq
     p.ts = entry.ts
     p.counts = counts
     p.entries.push(entry)
+    p.bytes += maxEncodedBytes(entry)
     return { result: { kind: 'stored', entry }, sure: false }
   }
 
@@ -181,12 +220,15 @@ export class LmdbLogStore implements LogStore, Appender {
     const hash = cidHash(d.from, d.cid)
     const known = p.byCid?.get(hash)
     if (known !== undefined) return known
-    const key = cidKey(d.conv, hash)
-    const stored = this.#dbs.log.getBinary(key)
-    const fresh: SameHash = { key, stored, entries: [] }
+    const same = this.#tails.get(d.conv)?.byCid.get(hash) ?? this.#onDisk(d.conv, hash)
     p.byCid ??= new Map()
-    p.byCid.set(hash, fresh)
-    return fresh
+    p.byCid.set(hash, same)
+    return same
+  }
+
+  #onDisk (conv: ConvKey, hash: number): SameHash {
+    const key = cidKey(conv, hash)
+    return { key, stored: this.#dbs.log.getBinary(key), entries: [] }
   }
 
   /** The first entry with this sender's cid. */
@@ -203,13 +245,6 @@ export class LmdbLogStore implements LogStore, Appender {
     return undefined
   }
 
-  /** All seqs of the hash are one value: those stored and those of this commit. */
-  #index (tx: Tx, { key, stored, entries }: SameHash, e: Entry): void {
-    entries.push(e)
-    const seqs = packU48(entries.map(o => o.seq))
-    tx.append(this.#dbs.log, key, stored === undefined ? seqs : Buffer.concat([stored, seqs]))
-  }
-
   /** What a DUP without cid repeats. */
   #resent (p: Planned, d: Draft): Entry | undefined {
     if (d.packetId === 0) return undefined
@@ -222,23 +257,90 @@ export class LmdbLogStore implements LogStore, Appender {
     return this.#reader.page(d.conv, { before: p.stored + 1, limit }, p.stored).findLast(same)
   }
 
-  #writeBlocks (tx: Tx): void {
+  /** Puts what was planned into blocks, where it is enough for one, or into one record of the journal. */
+  #write (tx: Tx): void {
+    this.#foldDue = false
+    for (const n of this.#tails.takeSpent()) tx.remove(this.#dbs.journal, recordKey(n))
+    this.#aged = this.#pickAged()
     let need = 0
-    for (const p of this.#convs.values()) {
-      for (const e of p.entries) need += maxEncodedBytes(e) + BLOCK_OVERHEAD
+    for (const [conv, p] of this.#convs) {
+      const tail = this.#tails.get(conv)
+      p.folds = p.entries.length > 0 && (tail?.bytes ?? 0) + p.bytes >= FOLD_BYTES
+      need += p.bytes + partOverhead(conv) + (p.folds ? tail?.bytes ?? 0 : 0)
     }
+    for (const { conv, bytes } of this.#aged) need += bytes + partOverhead(conv)
     if (need > this.#slab.length) this.#slab = Buffer.allocUnsafeSlow(need + (need >> 1))
     let at = 0
-    for (const [conv, { entries }] of this.#convs) {
-      for (let from = 0; from < entries.length;) {
-        let to = from
-        let bytes = 0
-        while (to < entries.length && to - from < BLOCK_ENTRIES && bytes < BLOCK_BYTES) bytes += maxEncodedBytes(entries[to++]!)
-        const end = encodeBlock(this.#slab, entries, from, to, at)
-        tx.append(this.#dbs.log, blockKey(conv, entries[from]!.seq), this.#slab.subarray(at, end))
-        at = end
-        from = to
+    for (const [conv, p] of this.#convs) if (!p.folds && p.entries.length > 0) at = encodePart(this.#slab, conv, p.entries, at)
+    if (at > 0) tx.append(this.#dbs.journal, recordKey(++this.#record), this.#slab.subarray(0, at))
+    for (const [conv, p] of this.#convs) {
+      if (!p.folds) continue
+      const tail = this.#tails.get(conv)
+      at = this.#writeBlocks(tx, conv, tail === undefined ? p.entries : [...tail.entries, ...p.entries], at)
+      this.#writeCids(tx, tail, p.byCid)
+    }
+    for (const tail of this.#aged) {
+      at = this.#writeBlocks(tx, tail.conv, tail.entries, at)
+      this.#writeCids(tx, tail, undefined)
+    }
+  }
+
+  /** Of the journal, what is due; not what this commit adds to. */
+  #pickAged (): Tail[] {
+    const aged: Tail[] = []
+    const oldMs = this.#now() - FOLD_AGE_MS
+    let over = this.#tails.bytes - JOURNAL_BYTES
+    for (const tail of this.#tails.oldestFirst()) {
+      if (aged.length >= MAX_FOLDS || (tail.sinceMs > oldMs && over <= 0)) break
+      if (this.#convs.has(tail.conv)) continue
+      over -= tail.bytes
+      aged.push(tail)
+    }
+    return aged
+  }
+
+  /** Blocks of all these entries; gives the end in the slab. */
+  #writeBlocks (tx: Tx, conv: ConvKey, entries: readonly Entry[], at: number): number {
+    for (let from = 0; from < entries.length;) {
+      let to = from
+      let bytes = 0
+      while (to < entries.length && to - from < BLOCK_ENTRIES && bytes < BLOCK_BYTES) bytes += maxEncodedBytes(entries[to++]!)
+      const end = encodeBlock(this.#slab, entries, from, to, at)
+      tx.append(this.#dbs.log, blockKey(conv, entries[from]!.seq), this.#slab.subarray(at, end))
+      at = end
+      from = to
+    }
+    return at
+  }
+
+  /** All seqs of a hash are one value: those among the blocks and those that come there now. */
+  #writeCids (tx: Tx, tail: Tail | undefined, planned: ReadonlyMap<number, SameHash> | undefined): void {
+    for (const { key, stored, entries } of new Set([...tail?.byCid.values() ?? [], ...planned?.values() ?? []])) {
+      if (entries.length === 0) continue
+      const seqs = packU48(entries.map(e => e.seq))
+      tx.append(this.#dbs.log, key, stored === undefined ? seqs : Buffer.concat([stored, seqs]))
+    }
+  }
+
+  /** Takes up the journal of the process before. */
+  #recover (): void {
+    for (const { key, value } of this.#dbs.journal.getRange({ start: recordKey(0) })) {
+      const record = firstSeqOf(key)
+      this.#record = record
+      for (const { conv, entries, bytes } of decodeRecord(value)) {
+        const head = this.#reader.head(conv).seq
+        if (entries[0]!.seq <= head) continue // among the blocks since
+        const byCid = new Map<number, SameHash>()
+        for (const e of entries) {
+          if (e.cid === '') continue
+          const hash = cidHash(e.from, e.cid)
+          const same = this.#tails.get(conv)?.byCid.get(hash) ?? byCid.get(hash) ?? this.#onDisk(conv, hash)
+          same.entries.push(e)
+          byCid.set(hash, same)
+        }
+        this.#tails.add(conv, entries, bytes, byCid, record, this.#now())
       }
+      this.#tails.spend(record)
     }
   }
 }

@@ -16,6 +16,7 @@ import { LmdbInboxStore } from './inbox-store.js'
 import { storeInUse } from './in-use.js'
 import { lockFolder } from './lock.js'
 import { LmdbLogStore } from './log-store.js'
+import { Tails } from './tails.js'
 
 const MAX_HEADS = 100_000
 const BLOCK_CACHE_BYTES = 16 << 20
@@ -50,7 +51,8 @@ export async function openLmdb (dir: string, opts: LmdbOptions): Promise<Stores>
 
 async function assemble (dbs: Databases, dir: string, opts: LmdbOptions, undo: () => void): Promise<Stores> {
   const committer = new Committer(dbs, dir, opts.log, opts.commitGate)
-  const reader = new BlockReader(dbs, BLOCK_CACHE_BYTES)
+  const tails = new Tails()
+  const reader = new BlockReader(dbs, tails, BLOCK_CACHE_BYTES)
   const heads = new Heads(MAX_HEADS, conv => reader.head(conv))
   let epoch: string
   try {
@@ -60,7 +62,7 @@ async function assemble (dbs: Databases, dir: string, opts: LmdbOptions, undo: (
     await dbs.root.close()
     throw e
   }
-  const log = new LmdbLogStore(dbs, committer, heads, reader)
+  const log = new LmdbLogStore(dbs, committer, heads, reader, tails, opts.now ?? Date.now)
   let closing: Promise<void> | undefined
   return {
     log,
