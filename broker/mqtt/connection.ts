@@ -173,9 +173,9 @@ export class Connection implements Link, Sink, LiveConnection {
 
   skipped (head: Buffer): void { this.world.chat.tooLarge(this, head) }
 
-  malformed (why: string): void {
+  malformed (why: string, code = 0x81): void {
     this.world.logger.debug({ address: this.origin.address, why }, 'malformed packet')
-    this.close('broker', 0x81)
+    this.close('broker', code)
   }
 
   packet (b: Buffer, start: number, body: number, end: number): void {
@@ -233,7 +233,7 @@ export class Connection implements Link, Sink, LiveConnection {
         return
       case 'puback': this.session.ack(packet.messageId!); return
       case 'pingreq': this.write(PINGRESP); return
-      case 'connect': this.malformed('a second CONNECT'); return // [MQTT-3.1.0-2]
+      case 'connect': this.malformed('a second CONNECT', 0x82); return // [MQTT-3.1.0-2]
       case 'disconnect': this.disconnect(packet); return
       case 'subscribe': case 'unsubscribe': this.subscribe(packet); return
       default: this.world.toAedes(this, packet)
@@ -242,7 +242,7 @@ export class Connection implements Link, Sink, LiveConnection {
 
   private subscribe (packet: ISubscribePacket | IUnsubscribePacket): void {
     const filters = packet.cmd === 'subscribe' ? packet.subscriptions.map(s => s.topic) : packet.unsubscriptions
-    if (!filters.every(isFilter)) { this.close('broker', 0x8f); return } // [MQTT-4.7.1-2] [MQTT-4.7.1-3] [MQTT-4.7.3-1]
+    if (!filters.every(isFilter)) { this.malformed('wildcards where none may stand', 0x8f); return } // [MQTT-4.7.1-2] [MQTT-4.7.1-3] [MQTT-4.7.3-1]
     this.subscribing = true
     this.world.toAedes(this, packet)
   }

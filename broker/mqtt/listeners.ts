@@ -86,15 +86,15 @@ export class Listeners {
   }
 
   private acceptor (listener: string): Accept {
-    let unknown = 0
+    const unknown = new Set<Connection>()
+    this.stops.push(() => { for (const c of unknown) c.close('broker') })
     return (wire: Wire, address: string) => {
       const c = new Connection(wire, { address, listener }, this.world, CONNECT_TIMEOUT_MS)
       this.deps.opened()
-      unknown++
-      let known = false
-      c.signedIn = () => { if (!known) { known = true; unknown-- } }
-      c.gone = () => { c.signedIn(); this.deps.closed() }
-      if (unknown > MAX_UNKNOWN) c.close('broker')
+      unknown.add(c)
+      c.signedIn = () => { unknown.delete(c) }
+      c.gone = () => { unknown.delete(c); this.deps.closed() }
+      if (unknown.size > MAX_UNKNOWN) c.close('broker')
       return c
     }
   }
@@ -102,7 +102,7 @@ export class Listeners {
   /** Certificates, at SIGHUP. */
   async reload (): Promise<void> { await Promise.all(this.certificates.map(c => c.look())) }
 
-  /** No new connections; those that are open stay. */
+  /** No new connections; those that are signed in stay. */
   stop (): void {
     for (const s of this.servers) s.close()
     for (const c of this.certificates) c.stop()
