@@ -10,16 +10,19 @@ const AROUND_BYTES = 512
 
 const seq = Type.Integer({ minimum: 0 })
 
-/** Where a page ended. `asOf`: the newest activity when the first page was made; the list is given as it stood then. */
-interface Place { asOf: number, ts: number, conv: ConvKey }
+/**
+ * Where a page ended: behind the first `given` of the list, of which the last was `conv`, active at `ts`. `asOf`: the
+ * newest activity when the first page was made; the list is given as it stood then.
+ */
+interface Place { asOf: number, given: number, ts: number, conv: ConvKey }
 
-const cursorOf = (p: Place): string => Buffer.from(JSON.stringify([p.asOf, p.ts, p.conv])).toString('base64url')
+const cursorOf = (p: Place): string => Buffer.from(JSON.stringify([p.asOf, p.given, p.ts, p.conv])).toString('base64url')
 
 /** @throws ParleyError bad-request */
 function placeOf (cursor: string): Place {
   try {
-    const [asOf, ts, conv] = JSON.parse(Buffer.from(cursor, 'base64url').toString()) as unknown[]
-    if (Number.isFinite(asOf) && Number.isFinite(ts) && typeof conv === 'string') return { asOf: asOf as number, ts: ts as number, conv: conv as ConvKey }
+    const [asOf, given, ts, conv] = JSON.parse(Buffer.from(cursor, 'base64url').toString()) as unknown[]
+    if (Number.isFinite(asOf) && Number.isFinite(given) && Number.isFinite(ts) && typeof conv === 'string') return { asOf, given, ts, conv } as Place
   } catch { /* said below */ }
   throw new ParleyError('bad-request', 'cursor: not one that this operation gave')
 }
@@ -53,6 +56,16 @@ async function listed (host: Host, user: UserId, asOf: number | undefined): Prom
   }
   list.sort((a, b) => b.ts - a.ts || (a.conv < b.conv ? -1 : 1))
   return { list, asOf: upTo }
+}
+
+/**
+ * How many of the list the caller has. An entry that was committed late, with an earlier time, may have moved its
+ * conversation in among those: which one cannot be told, so all are given again, rather than one never.
+ */
+function passedBy (place: Place, list: readonly Listed[]): number {
+  const passed = list.findIndex(l => l.ts < place.ts || (l.ts === place.ts && l.conv > place.conv))
+  const upTo = passed < 0 ? list.length : passed
+  return upTo > place.given ? 0 : upTo
 }
 
 const title = async (host: Host, conv: ConvKey): Promise<{ title?: string }> => {
@@ -109,7 +122,8 @@ export const inboxOperation = (host: Host): Operation => defineOperation({
   async handle (call, p) {
     const place = p.cursor === undefined ? undefined : placeOf(p.cursor)
     const { list, asOf } = await listed(host, call.user, place?.asOf)
-    const rest = place === undefined ? list : list.filter(l => l.ts < place.ts || (l.ts === place.ts && l.conv > place.conv))
+    const passed = place === undefined ? 0 : passedBy(place, list)
+    const rest = list.slice(passed)
     const limit = Math.min(p.limit ?? DEFAULT_LIMIT, MAX_LIMIT)
     const whole = call.maxBytes - AROUND_BYTES
     let left = whole
@@ -123,7 +137,7 @@ export const inboxOperation = (host: Host): Operation => defineOperation({
       const entry = made === 'full' ? 0 : made.item.last?.bytes.length ?? 0
       if (made === 'full' || (conversations.length > 0 && (made.bytes > left || entry > entryBytes))) {
         const before = rest[i - 1]!
-        return { conversations, more: true, next: cursorOf({ asOf, ts: before.ts, conv: before.conv }) }
+        return { conversations, more: true, next: cursorOf({ asOf, given: passed + i, ts: before.ts, conv: before.conv }) }
       }
       conversations.push(made.item)
       left -= made.bytes

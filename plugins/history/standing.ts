@@ -26,8 +26,7 @@ function byCursors (call: Call, cursors: Record<string, number>, rows: readonly 
   const gone: string[] = []
   for (const row of rows) {
     const seq = named.get(row.conv)
-    // A client forgets what is gone and names it no more: it must not come again from the beginning at every sync.
-    positions.set(row.conv, seq ?? row.left)
+    positions.set(row.conv, seq ?? 0)
     if (row.left !== 0 && seq !== undefined && seq >= row.left) gone.push(row.conv)
     named.delete(row.conv)
   }

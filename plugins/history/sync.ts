@@ -35,7 +35,7 @@ export const syncOperation = (host: Host): Operation => defineOperation({
   name: 'sync',
   summary: 'What came past the caller\'s cursors, or since a token: at most `limit` conversations with at most `limit` entries each.',
   params: Type.Object({
-    cursors: Type.Optional(Type.Record(Type.String(), seq, { description: 'Last seq that the caller has, per conversation; one that is not named counts as 0.' })),
+    cursors: Type.Optional(Type.Record(Type.String(), seq, { description: 'Last seq that the caller has, per conversation; one that is not named counts as 0, also when it is gone.' })),
     since: Type.Optional(Type.String({ description: '`token` of an earlier answer; empty: from the beginning.' })),
     cursor: Type.Optional(Type.String({ description: '`next` of the page before, beside the same params.' })),
     limit: Type.Optional(Type.Integer({ minimum: 1 }))

@@ -16,7 +16,9 @@ const MENTIONS = '"mentions":'
 
 /** The member is looked for as bytes first: few messages mention anybody, and parsing each would cost more than reading it. */
 function mentions (e: Entry, user: UserId): boolean {
-  if (!e.fields.includes(MENTIONS) || !(e.fields.includes(`"${user}"`) || e.fields.includes('"@all"'))) return false
+  if (!e.fields.includes(MENTIONS)) return false
+  // Fields stand as their sender wrote them: behind a backslash a name may be spelt in many ways.
+  if (!e.fields.includes(`"${user}"`) && !e.fields.includes('"@all"') && !e.fields.includes('\\')) return false
   // Only the entry's own member counts, not the same letters inside its body.
   const { mentions: them } = JSON.parse(`{${e.fields.toString()}}`) as { mentions?: unknown }
   return them === '@all' || (Array.isArray(them) && them.includes(user))
