@@ -46,7 +46,7 @@ export interface MqttWorld {
 export interface StreamOwner { close (): void }
 
 /** Of a 3.x client, up to this much is read and dropped to answer `too-large`; more closes the connection. */
-const MAX_SKIP_BYTES = 16 << 20
+export const MAX_SKIP_BYTES = 16 << 20
 /** Largest packet before CONNECT is accepted. */
 const MAX_CONNECT_BYTES = 256 << 10
 /** Publishes without an answer past which a connection is not read (guarantee 5). */
@@ -295,6 +295,7 @@ export class Connection implements Link, Sink, LiveConnection {
     if (this.phase !== 'connecting') return
     this.phase = 'ready'
     this.signedIn()
+    this.wire.signedIn?.()
     this.settled?.()
     if (held.length > 0) this.granted(held)
     this.readOn()

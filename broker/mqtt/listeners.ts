@@ -4,7 +4,7 @@ import { type AddressInfo, createServer, type Server, type Socket } from 'node:n
 import { createServer as createTlsServer, type Server as TlsServer } from 'node:tls'
 import type { Logger } from '../ports/logger.js'
 import { Certificate } from './certificate.js'
-import { Connection, type MqttWorld } from './connection.js'
+import { Connection, MAX_SKIP_BYTES, type MqttWorld } from './connection.js'
 import { type Accept, acceptWebSockets, plainAddress } from './websocket.js'
 import type { Wire } from './wire.js'
 
@@ -81,7 +81,7 @@ export class Listeners {
   }
 
   private webSockets<S extends Server> (server: S, l: Pick<ListenerOptions, 'path' | 'origins' | 'pingSeconds'>, accept: Accept): S {
-    this.stops.push(acceptWebSockets(server as unknown as HttpServer, { ...l, loopbackOnly: this.deps.loopbackOnly, maxPacketBytes: this.world.maxPacketBytes }, accept))
+    this.stops.push(acceptWebSockets(server as unknown as HttpServer, { ...l, loopbackOnly: this.deps.loopbackOnly, maxFrameBytes: { before: this.world.maxPacketBytes, after: MAX_SKIP_BYTES } }, accept))
     return server
   }
 

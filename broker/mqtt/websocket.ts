@@ -11,7 +11,8 @@ export interface WebSocketOptions {
   pingSeconds: number
   /** A browser whose page is not of this machine gets 403: with auth.dev it could speak for anybody. */
   loopbackOnly: boolean
-  maxPacketBytes: number
+  /** Largest frame from who has not signed in, and from who has: a client may write many packets, or one too large, as one frame. */
+  maxFrameBytes: { before: number, after: number }
 }
 
 /** Subprotocols in the order of preference; none is needed. */
@@ -20,7 +21,12 @@ const TEXT_FRAME = 1003
 
 /** MQTT in the binary frames of a WebSocket; frames may cut packets anywhere [MQTT-6.0.0-2]. */
 class WebSocketWire implements Wire {
-  constructor (private readonly ws: WebSocket) {}
+  constructor (private readonly ws: WebSocket, private readonly maxFrameBytes: number) {}
+  signedIn (): void {
+    // ws gives whole frames only, and has one limit for all connections: it is private, and read at each frame
+    ;(this.ws as unknown as { _receiver: { _maxPayload: number } })._receiver._maxPayload = this.maxFrameBytes
+  }
+
   write (bytes: Buffer, taken?: () => void): void {
     if (this.ws.readyState !== this.ws.OPEN) return
     this.ws.send(bytes, err => { if (err === undefined || err === null) taken?.() })
@@ -39,12 +45,12 @@ export type Accept = (wire: Wire, address: string) => { data (chunk: Buffer): vo
 /** Takes WebSocket upgrades of an HTTP server. Returns what stops its pings. */
 export function acceptWebSockets (server: HttpServer, opts: WebSocketOptions, accept: Accept): () => void {
   const wss = new WebSocketServer({
-    noServer: true, perMessageDeflate: false, maxPayload: opts.maxPacketBytes,
+    noServer: true, perMessageDeflate: false, maxPayload: opts.maxFrameBytes.before,
     handleProtocols: offered => SUBPROTOCOLS.find(p => offered.has(p)) ?? false
   })
   server.on('upgrade', (req: IncomingMessage, socket: Duplex, head: Buffer) => {
     const refusal = refused(req, opts)
-    if (refusal === null) { wss.handleUpgrade(req, socket, head, ws => { carry(ws, req, accept) }); return }
+    if (refusal === null) { wss.handleUpgrade(req, socket, head, ws => { carry(ws, req, new WebSocketWire(ws, opts.maxFrameBytes.after), accept) }); return }
     socket.on('error', () => {})
     socket.end(`HTTP/1.1 ${refusal}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`)
   })
@@ -54,10 +60,9 @@ export function acceptWebSockets (server: HttpServer, opts: WebSocketOptions, ac
   return () => clearInterval(timer)
 }
 
-function carry (ws: WebSocket, req: IncomingMessage, accept: Accept): void {
-  const socket = req.socket
+function carry (ws: WebSocket, { socket }: IncomingMessage, wire: Wire, accept: Accept): void {
   socket.setNoDelay(true)
-  const c = accept(new WebSocketWire(ws), plainAddress(socket.remoteAddress))
+  const c = accept(wire, plainAddress(socket.remoteAddress))
   ws.on('message', (data: Buffer, isBinary: boolean) => {
     if (isBinary) c.data(data)
     else ws.close(TEXT_FRAME, 'MQTT is carried in binary frames') // [MQTT-6.0.0-1]

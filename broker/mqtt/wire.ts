@@ -4,6 +4,8 @@ export interface Wire {
   write (bytes: Buffer, taken?: () => void): unknown
   /** Bytes written that the kernel has not taken. */
   readonly writableLength: number
+  /** The CONNECT on it was accepted. */
+  signedIn? (): void
   pause (): unknown
   resume (): unknown
   /** Closes once what was written is out. */
