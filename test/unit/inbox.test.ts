@@ -54,6 +54,20 @@ describe('the list', () => {
     expect((await ask()).conversations).toMatchObject([{ conv: `g/${g}`, head: 4, unread: 0, last: { seq: 4, type: 'system' } }])
   })
 
+  test('who leaves and comes back while the list is made is shown nothing from in between', async () => {
+    await r.as('boss', 'group.create', { group: g, members: [me] })
+    const heads = r.host.log.heads.bind(r.host.log)
+    r.host.log.heads = async convs => {
+      const found = await heads(convs)
+      await r.as(me, 'group.leave', { group: g })
+      await r.as('boss', 'group.add', { group: g, users: [me] })
+      return found
+    }
+    try {
+      expect((await ask()).conversations).toMatchObject([{ conv: `g/${g}`, last: null, unread: 0 }])
+    } finally { r.host.log.heads = heads }
+  })
+
   test('a group without a title has none here', async () => {
     await r.as(me, 'group.create', { group: g })
     expect(await line(`g/${g}`)).not.toHaveProperty('title')
