@@ -18,9 +18,12 @@ class Sender {
   #unacked = new Map<string, string>()
   constructor (readonly user: string, readonly peer: string) {}
 
+  async connect (port: number): Promise<Client> {
+    return await Client.connect(port, { user: this.user, device: 'pub', clean: true, subscribe: ['me/ack'] })
+  }
+
   /** Until the connection ends. */
-  async run (port: number, onAck: () => void): Promise<void> {
-    const c = await Client.connect(port, { user: this.user, device: 'pub', clean: true, subscribe: ['me/ack'] })
+  async run (c: Client, onAck: () => void): Promise<void> {
     const conv = (i: number): string => i % 4 === 0 ? 'g/all' : `u/${this.peer}`
     let n = 0
     const fill = (): void => {
@@ -68,9 +71,10 @@ test(`${ROUNDS} kills under load: nothing acknowledged is lost, no gap, nothing 
   for (let round = 0; round < ROUNDS; round++) {
     if (round > 0) life = await home.start()
     let left = 1 + Math.floor(Math.random() * MOST_ACKS)
+    const clients = await Promise.all(senders.map(async s => await s.connect(life.mqttPort)))
     let enough = (): void => {}
     const heardEnough = new Promise<void>(resolve => { enough = resolve })
-    const runs = Promise.all(senders.map(async s => { await s.run(life.mqttPort, () => { if (--left === 0) enough() }) }))
+    const runs = Promise.all(senders.map(async (s, i) => { await s.run(clients[i]!, () => { if (--left === 0) enough() }) }))
     await Promise.race([heardEnough, runs])
     expect(left).toBeLessThanOrEqual(0) // else the broker died by itself
     await life.kill9()
