@@ -13,9 +13,9 @@ import { HookRunner } from './core/hooks.js'
 import { Publisher } from './core/publish.js'
 import { Receipts } from './core/receipts.js'
 import { Recent } from './core/recent.js'
-import { enter, replay } from './core/replay.js'
+import { Replays } from './core/replay.js'
 import { Roster } from './core/roster.js'
-import type { Session, SessionWorld } from './core/session.js'
+import type { SessionWorld } from './core/session.js'
 import { Signals } from './core/signals.js'
 import { RetainedWindows } from './core/windows.js'
 import { moveCursors } from './core/move-cursors.js'
@@ -36,7 +36,6 @@ import type { Host, Plugin } from './plugin.js'
 import { loadPlugins, type PluginChoice } from './plugins.js'
 import { type Clock, systemClock } from './ports/clock.js'
 import type { Logger } from './ports/logger.js'
-import type { InboxRow } from './ports/inbox.js'
 import { openLmdb } from './stores/lmdb/open.js'
 import authDev from '../plugins/auth-dev/index.js'
 import authJwt from '../plugins/auth-jwt/index.js'
@@ -103,27 +102,16 @@ async function assemble (config: Config, { logger, clock, baseDir }: { logger: L
   })
   const publisher = new Publisher({ log, access, hooks, fanOut, clock, logger, limits, appended: ms => metrics.appended(ms) })
 
-  const replayDeps = { log, inbox, cursors, devices, roster, windows, limits }
-  const entering = new WeakMap<Session, Promise<InboxRow[]>>()
-  const failed = (session: Session) => (err: unknown): void => {
+  const replays = new Replays({ log, inbox, cursors, devices, roster, windows, limits }, (session, err) => {
     logger.error({ err, session: session.id }, 'the inbox could not be read; the connection is closed and its library comes back')
     registry.get(session.id)?.close('broker', 0x88)
-  }
+  })
   const sessions: SessionWorld = {
     log, recent: new Recent(), clock, logger, limits, count: metrics.hot,
     moved: session => keeper.add(session),
     named: (session, conv, seq) => { void keeper.name(session.user, session.record === null ? null : session.device, [{ conv, contiguous: seq, highest: seq }]) },
-    enter: (session, replays) => {
-      const rows = enter(session, replayDeps)
-      entering.set(session, rows)
-      ;(replays ? rows.then(async r => { await replay(session, r, replayDeps) }) : rows).catch(failed(session))
-    },
-    replay: session => {
-      entering.get(session)!.then(async () => {
-        session.lefts = null
-        await replay(session, await inbox.rows(session.user), replayDeps) // conversations may be new since it entered
-      }).catch(failed(session))
-    }
+    enter: (session, reads) => { replays.enter(session, reads) },
+    replay: session => { replays.replay(session) }
   }
 
   let draining = false
@@ -133,7 +121,7 @@ async function assemble (config: Config, { logger, clock, baseDir }: { logger: L
     windows, deviceDays: config.retention.deviceDays, pace: new Pace(limits.connectsPerMinute, clock), aedes: () => aedes!, draining: () => draining
   })
   const chat = new Chat({
-    publisher, receipts, signals: new Signals({ access, directory, roster, limits }), rpc: new Rpc(operations), state: new AppState(devices), clock, logger, limits,
+    publisher, receipts, signals: new Signals({ access, directory, roster, limits }), rpc: new Rpc(operations, limits), state: new AppState(devices), clock, logger, limits,
     count: { published: kind => metrics.publish(kind), refused: code => metrics.refused(code) }
   })
   operations.register(serverInfo({ version: version(), epoch: stores.epoch, limits, features: ['groups', 'history', 'batch'] }))

@@ -15,7 +15,7 @@ export class FanOut {
     const added = effects === undefined ? null : this.before(entry, effects)
     if (isGroupKey(entry.conv)) {
       for (const session of this.roster.ofGroup(entry.conv)) session.entry(view)
-      for (const session of this.roster.entering) session.entry(view)
+      for (const session of this.roster.preparing) session.entry(view)
     } else {
       const [a, b] = usersOf(entry.conv)
       for (const session of this.roster.ofUser(a)) session.entry(view)

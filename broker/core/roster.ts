@@ -7,8 +7,8 @@ const NOBODY: readonly Session[] = []
 export class Roster {
   private readonly users = new Map<UserId, Session[]>()
   private readonly groups = new Map<ConvKey, Set<Session>>()
-  /** Sessions whose groups are being looked up: they see entries of all groups, and keep those of their own. */
-  readonly entering = new Set<Session>()
+  /** Sessions that prepare to get what is new only: they see entries of all groups until they know which are theirs. */
+  readonly preparing = new Set<Session>()
 
   add (session: Session): void {
     const of = this.users.get(session.user)
@@ -20,6 +20,7 @@ export class Roster {
     const of = this.users.get(session.user)?.filter(s => s !== session)
     if (of === undefined || of.length === 0) this.users.delete(session.user)
     else this.users.set(session.user, of)
+    this.preparing.delete(session)
     for (const key of session.groups) this.leave(key, session)
     session.groups = []
   }

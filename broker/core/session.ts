@@ -6,6 +6,7 @@ import type { LogStore } from '../ports/log.js'
 import type { Logger } from '../ports/logger.js'
 import { CatchUp } from './catch-up.js'
 import { ConvState, type Flight } from './conv-state.js'
+import type { Seen } from './due.js'
 import { Extras } from './extras.js'
 import { Grants } from './grants.js'
 import type { Link } from './link.js'
@@ -53,10 +54,8 @@ export class Session implements Sender {
   closed = false
   /** App in the foreground; a connection begins so. */
   active = true
-  /** Entries seen while the replay is being prepared: the first and last seq per conversation. */
-  early: Map<ConvKey, { first: number, last: number }> | null = null
-  /** Groups left while the replay is being prepared, with the last seq that is due. */
-  lefts: Map<ConvKey, number> | null = null
+  /** What happened while the replay is being prepared. */
+  seen: Map<ConvKey, Seen> | null = null
   /** Where cursors stand that stay behind what this connection was given (clean start): holes that no PUBACK closes. */
   holes: Map<ConvKey, number> | null = null
   loss: Loss | null = null
@@ -93,7 +92,7 @@ export class Session implements Sender {
     this.grants.set(filters)
     if (this.closed || !this.grants.any) return
     const reads = this.grants.holds('msg') || this.grants.holds('batch')
-    if (reads && (this.state === 'outside' || this.state === 'entered')) this.early = new Map()
+    if (this.state === 'outside' || (this.state === 'entered' && reads)) this.seen ??= new Map()
     if (this.state === 'outside') {
       this.state = reads ? 'replaying' : 'entered'
       this.world.enter(this, reads)
@@ -106,14 +105,7 @@ export class Session implements Sender {
   /** A new entry of a conversation of this user. */
   entry (view: EntryView): void {
     const e = view.entry
-    if (this.state !== 'live') {
-      if (this.early !== null) {
-        const seen = this.early.get(e.conv)
-        if (seen === undefined) this.early.set(e.conv, { first: e.seq, last: e.seq })
-        else seen.last = e.seq
-      }
-      return
-    }
+    if (this.state !== 'live') { this.see(e.conv, seen => { seen.first ||= e.seq; seen.last = e.seq }); return }
     let conv = this.convs.get(e.conv)
     if (conv === undefined) {
       conv = new ConvState(e.conv, this.holes?.get(e.conv) ?? e.seq - 1, e.seq)
@@ -133,7 +125,7 @@ export class Session implements Sender {
 
   /** The user comes into a group by its entry `seq`, which follows: what stands between an earlier stay and it is not due. */
   joined (key: ConvKey, seq: number): void {
-    this.early?.delete(key)
+    this.see(key, seen => { Object.assign(seen, { first: 0, last: 0, joined: seq, leftBefore: seen.left }) })
     const conv = this.convs.get(key)
     if (this.state !== 'live' || conv === undefined) return
     conv.skip(seq - 1)
@@ -144,7 +136,14 @@ export class Session implements Sender {
   /** The user left a group by its entry `seq`, which was the last one. */
   left (key: ConvKey, seq: number): void {
     this.groups = this.groups.filter(g => g !== key)
-    if (this.state !== 'live') (this.lefts ??= new Map()).set(key, seq)
+    this.see(key, seen => { seen.left = seq })
+  }
+
+  private see (key: ConvKey, note: (seen: Seen) => void): void {
+    if (this.seen === null) return
+    let seen = this.seen.get(key)
+    if (seen === undefined) this.seen.set(key, seen = { first: 0, last: 0, joined: 0, left: 0, leftBefore: 0 })
+    note(seen)
   }
 
   enqueue (conv: ConvState): void { (this.catchUp ??= new CatchUp(this)).enqueue(conv) }
@@ -307,8 +306,7 @@ export class Session implements Sender {
   /** The replay is prepared: from here on entries go out as they come. */
   goLive (): void {
     this.state = 'live'
-    this.early = null
-    this.lefts = null
+    this.seen = null
     this.pump()
   }
 
