@@ -1,4 +1,4 @@
-import { type Content, decodeContent, type Envelope } from '../domain/content.js'
+import { cidOf, type Content, decodeContent, type Envelope } from '../domain/content.js'
 import { type Entry, payloadHash } from '../domain/entry.js'
 import { asParleyError, ParleyError } from '../domain/errors.js'
 import type { Effects } from '../domain/group.js'
@@ -61,7 +61,7 @@ export class Publisher {
   private step (lane: Lane, conv: ConvKey, m: Message, done: (outcome: Outcome) => void): void {
     let cid = m.cid ?? ''
     const refuse = (error: ParleyError): void => {
-      if (error.final) done({ kind: 'refused', conv, error, cid })
+      if (error.final) done({ kind: 'refused', conv, error, cid: cid === '' ? cidOf(m.payload, m) : cid })
       else this.later(lane, error, done, () => this.step(lane, conv, m, done))
     }
     const failed = (e: unknown): ParleyError => {

@@ -92,6 +92,18 @@ export function decodeContent (payload: Buffer, env: Envelope): Content {
   return c
 }
 
+/** The cid of a content that is none, so that its sender knows which one was refused; empty: none, or none that can be read. */
+export function cidOf (payload: Buffer, env: Envelope): string {
+  const given: unknown = env.cid ?? env.user?.cid ?? (payload[0] === 123 && !env.raw ? cidMember(payload) : undefined)
+  return typeof given === 'string' && CID.test(given) ? given : ''
+}
+
+function cidMember (payload: Buffer): unknown {
+  const members = isUtf8(payload) ? scanObject(payload) : []
+  const m = typeof members === 'string' ? undefined : members.find(m => m.name === 'cid')
+  return m === undefined ? undefined : JSON.parse(payload.toString('utf8', m.start, m.end))
+}
+
 const COMMA = Buffer.from(',')
 function joined (parts: Buffer[]): Buffer {
   const all: Buffer[] = []
