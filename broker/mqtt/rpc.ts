@@ -7,7 +7,8 @@ import type { Arrived } from './arrived.js'
 import type { Connection } from './connection.js'
 
 const MAX_REQUEST_BYTES = 256 << 10
-const MAX_ANSWER_BYTES = 512 << 10
+/** An answer holds 256 KiB of entries or one larger one: a text whose every character is escaped has twice its bytes. */
+const maxAnswerBytes = (messageBytes: number): number => Math.max(512 << 10, 2 * messageBytes + (16 << 10))
 /** What stands around a result in its answer and its packet, at most. */
 const ENVELOPE_BYTES = 1024
 /** Requests of one connection that are worked on, or whose answers wait to leave; the next ones wait their turn, unacknowledged. */
@@ -21,7 +22,10 @@ export interface OperationCaller {
 
 /** Requests on `rpc/{method}`: the PUBACK means received, the answer on `me/rpc` (or the Response Topic) means done. */
 export class Rpc {
-  constructor (private readonly operations: OperationCaller) {}
+  private readonly maxAnswerBytes: number
+  constructor (private readonly operations: OperationCaller, limits: { readonly messageBytes: number }) {
+    this.maxAnswerBytes = maxAnswerBytes(limits.messageBytes)
+  }
 
   /**
    * Resolves when the request is taken; the answer follows by itself.
@@ -45,7 +49,7 @@ export class Rpc {
       return
     }
     c.rpcRunning++
-    const maxBytes = Math.min(MAX_ANSWER_BYTES, session.maxPacketBytes === 0 ? Infinity : Math.max(0, session.maxPacketBytes - ENVELOPE_BYTES))
+    const maxBytes = Math.min(this.maxAnswerBytes, session.maxPacketBytes === 0 ? Infinity : Math.max(0, session.maxPacketBytes - ENVELOPE_BYTES))
     const call: Call = { user: session.user, device: session.device, admin: c.identity!.admin, maxBytes }
     void this.operations.call(method, call, params).then(
       result => Buffer.concat([Buffer.from(`{"id":${JSON.stringify(id)},"result":`), result, Buffer.from('}')]),

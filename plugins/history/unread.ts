@@ -47,9 +47,8 @@ async function look (log: Pages, row: InboxRow, upto: Upto, user: UserId): Promi
 /** Messages of all (group) or of the peer (direct) past the read mark, without reading them. */
 function past (row: InboxRow, counts: Counts, user: UserId): number {
   if (isGroupKey(row.conv)) return Math.max(0, counts[0] - row.readCounts[0])
-  const [a, b] = usersOf(row.conv)
-  if (a === b) return 0
-  const peer = a === user ? 1 : 0
+  // Notes to self count as their first author's: the second one's number stays 0.
+  const peer = usersOf(row.conv)[0] === user ? 1 : 0
   return Math.max(0, counts[peer] - row.readCounts[peer])
 }
 

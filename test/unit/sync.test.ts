@@ -98,6 +98,12 @@ describe('by token', () => {
     expect(given(await ask({ since: bytes.toString('base64url') }))).toEqual({ 'u/ann': [1, 2, 3] })
   })
 
+  test('one that somebody added to or cut is refused', async () => {
+    await fill('u/ann', 200)
+    const { token } = await ask({ since: '' })
+    for (const since of [`${token}!`, `${token}=`, `${token}A`, token.slice(0, -1), token.slice(0, 4), 'AAAA', 'Ag']) expect(await r.refusal(me, 'sync', { since })).toBe('bad-request')
+  })
+
   test('seqs of any size come back as they were', () => {
     for (const seq of [1, 127, 128, 16_383, 16_384, 2 ** 31, 2 ** 47]) {
       const row = { conv: 'd/a/b' as never, since: 1, left: 0, read: 0, delivered: 0, readCounts: [0, 0] as const }
