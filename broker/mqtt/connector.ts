@@ -118,13 +118,13 @@ export class Connector implements Connections {
     await this.deps.registry.left(id)
     if (c.phase !== 'connecting') return
     const record = await this.device(c, packet, identity, device)
+    await this.remember(identity) // before CONNACK: whoever hears that the user is there may write to it
     if (c.phase !== 'connecting') return
     c.identity = identity
     if (packet.clean === true) this.deps.windows.take(id) // the packet ids of a session that is over [MQTT-3.1.2-6]
     c.sessionOrNull = new Session(id, identity.user, device, record, packet.clean === true ? 'now' : 'cursors', c, this.deps.sessions)
     c.lane = new Lane(identity.user, device)
     this.deps.registry.add(id, c)
-    this.remember(identity)
     c.willIgnored = packet.will !== undefined && isOurs(packet.will.topic)
     const ready = new Promise<void>(resolve => { c.settled = resolve })
     // keep-alive is watched by the connection; a will on an ordinary topic would be denied when it is due
@@ -184,9 +184,11 @@ export class Connector implements Connections {
     }
   }
 
-  private remember ({ user }: Identity): void {
-    this.deps.directory.knows(user).then(async known => { if (!known) await this.deps.directory.remember(user) })
-      .catch((err: unknown) => { this.deps.logger.warn({ err, user }, 'a user could not be remembered') })
+  /** Never rejects. */
+  private async remember ({ user }: Identity): Promise<void> {
+    try { if (!(await this.deps.directory.knows(user))) await this.deps.directory.remember(user) } catch (err) {
+      this.deps.logger.warn({ err, user }, 'a user could not be remembered')
+    }
   }
 
   /** Over `limits.connectionsPerUser` the user's longest silent connection is closed. */

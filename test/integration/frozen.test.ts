@@ -6,8 +6,8 @@ import { closeAll, startParley } from '../support/parley.js'
 
 afterEach(closeAll)
 
-const MESSAGES = 6000
-const BODY = 'x'.repeat(4000)
+const MESSAGES = 3000
+const BODY = 'x'.repeat(8000)
 
 setFlagsFromString('--expose_gc')
 const gc = runInNewContext('gc') as () => void
@@ -52,7 +52,7 @@ test('a sender that does not read its answers is not read any more, and costs no
   const p = await startParley()
   const bob = await p.client({ user: 'bob' })
   await bob.subscribe('me/rpc', 0)
-  await fill(bob, 'u/alice/msg', 100, () => BODY)
+  await fill(bob, 'u/alice/msg', 25, () => BODY)
   const before = buffersMb()
   bob.socket.pause()
   for (const i of range(1, 500)) bob.publish('rpc/history', { id: `q${i}`, conv: 'u/alice', limit: 100 }, { qos: 0 })

@@ -157,7 +157,7 @@ test('with cursors: all that is allowed since the last coming in, in order, with
       const last = range(row.since, row.left === 0 ? w.log.get(conv)!.length : row.left)
       expect([conv, last.filter(q => !seqs.includes(q))]).toEqual([conv, []])
     }
-  }), { numRuns: 400 })
+  }), { numRuns: 300 })
 })
 
 test('a clean start: nothing that was there before the connection, all that came after the subscription', async () => {
@@ -173,5 +173,5 @@ test('a clean start: nothing that was there before the connection, all that came
       const due = range(Math.max(row.since, subscribed.get(conv)! + 1), row.left === 0 ? w.log.get(conv)!.length : row.left)
       expect([conv, due.filter(q => !seqs.includes(q))]).toEqual([conv, []])
     }
-  }), { numRuns: 400 })
+  }), { numRuns: 300 })
 })
