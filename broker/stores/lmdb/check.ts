@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process'
-import { closeSync, fstatSync, openSync, readSync } from 'node:fs'
+import { closeSync, fstatSync, openSync, readSync, truncateSync } from 'node:fs'
 import { createRequire } from 'node:module'
 
 /** LMDB looks into the file through memory: where it was cut short, that ends the process without a word (SIGBUS). */
@@ -15,32 +15,43 @@ const TXN_AT = META_AT + 128
  * @throws Error, a sentence for the operator, when it is damaged; with Node's `code` when it cannot be read and written
  */
 export async function checkFile (file: string): Promise<void> {
-  const seen = inspect(file)
-  if (seen === 'well') return
+  const { wrong, missingUpTo } = inspect(file)
   // LMDB never writes pages that a transaction both took and gave back: a file may end before the last page and be
   // well (3 of 3,000 commits in a test). Whether anything points past its end, a process finds out that may die of it.
-  if (seen === 'short' && await readsThrough(file)) return
-  throw new Error(`the store ${file} is damaged (${seen === 'short' ? 'it was cut short' : seen}). ` +
+  if (wrong === '' && (missingUpTo === 0 || await readsThrough(file))) return
+  throw new Error(`the store ${file} is damaged (${wrong === '' ? 'it was cut short' : wrong}). ` +
     'Put a backup in its place; or, to begin with an empty store, move it and its -lock file away')
 }
 
-function inspect (file: string): 'well' | 'short' | string {
+/**
+ * Gives a file that {@link checkFile} found well, though it ends early, its full length: the next start need not read it
+ * through, and if LMDB ever looks there it finds an empty page, not the end of the process. By the owner of the lock only.
+ */
+export function completeFile (file: string): void {
+  const { missingUpTo } = inspect(file)
+  if (missingUpTo > 0) truncateSync(file, missingUpTo)
+}
+
+/** `missingUpTo`: the size that it should have and does not; 0: it is long enough. */
+function inspect (file: string): { wrong: string, missingUpTo: number } {
+  const well = { wrong: '', missingUpTo: 0 }
   let fd: number
   try {
     fd = openSync(file, 'r+')
   } catch (e) {
-    if ((e as NodeJS.ErrnoException).code === 'ENOENT') return 'well'
+    if ((e as NodeJS.ErrnoException).code === 'ENOENT') return well
     throw e
   }
   try {
     const { size } = fstatSync(fd)
-    if (size === 0) return 'well'
+    if (size === 0) return well
     const first = metaAt(fd, 0)
-    if (first === undefined) return 'it is no store of this kind'
+    if (first === undefined) return { ...well, wrong: 'it is no store of this kind' }
     const second = metaAt(fd, first.pageSize)
-    if (second === undefined) return 'its second page is broken'
+    if (second === undefined) return { ...well, wrong: 'its second page is broken' }
     const { lastPage } = first.txn > second.txn ? first : second
-    return size >= (lastPage + 1) * first.pageSize ? 'well' : 'short'
+    const full = (lastPage + 1) * first.pageSize
+    return size >= full ? well : { ...well, missingUpTo: full }
   } finally {
     closeSync(fd)
   }
@@ -54,14 +65,13 @@ function metaAt (fd: number, offset: number): { pageSize: number, lastPage: numb
   return { pageSize, lastPage: Number(b.readBigUInt64LE(LAST_PAGE_AT)), txn: Number(b.readBigUInt64LE(TXN_AT)) }
 }
 
-/** Reads every page in use, those of the list of free ones too. */
+/** Reads every page that holds data. The names come first: opening a database ends the reading of another (and the process). */
 const READ_ALL = `
 const [lmdb, path] = process.argv.slice(1)
 const root = require(lmdb).open({ path, readOnly: true, maxDbs: 64, encoding: 'binary' })
-for (const name of root.getKeys()) {
+for (const name of [...root.getKeys()]) {
   for (const { value } of root.openDB(name, { encoding: 'binary', keyEncoding: 'binary' }).getRange()) Buffer.from(value)
 }
-root.getStats()
 `
 
 function readsThrough (file: string): Promise<boolean> {

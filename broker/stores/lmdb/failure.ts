@@ -36,7 +36,8 @@ export function guardProcess (): () => void {
 }
 
 const codeOf = (e: unknown): unknown => typeof e === 'object' && e !== null && 'code' in e ? e.code : undefined
-const messageOf = (e: unknown): string => e instanceof Error ? e.message : String(e)
+/** Without what lmdb adds about its buffers, which is of no use to an operator and differs with each try. */
+const messageOf = (e: unknown): string => (e instanceof Error ? e.message : String(e)).replace(/: Attempting to write.*/s, '')
 
 /** One sentence for {@link Health} and the log. lmdb calls a write that was cut short by a full disk EIO. */
 export function whyNotCommitted (dir: string, e: unknown): string {

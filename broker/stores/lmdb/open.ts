@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import type { Logger } from '../../ports/logger.js'
 import type { Stores } from '../../ports/stores.js'
 import { BlockReader } from './blocks.js'
-import { checkFile } from './check.js'
+import { checkFile, completeFile } from './check.js'
 import { Committer } from './committer.js'
 import { LmdbCursorStore } from './cursor-store.js'
 import { type Databases, FORMAT, openDatabases } from './database.js'
@@ -42,6 +42,7 @@ export async function openLmdb (dir: string, opts: LmdbOptions): Promise<Stores>
   const undo = (): void => { unguard(); unlock() }
   try {
     await checkFile(file)
+    completeFile(file)
     return await assemble(openDatabases(file), dir, opts, undo)
   } catch (e) {
     undo()
