@@ -14,8 +14,8 @@ const METRICS = '^broker/metrics\\.ts$'
 const CONFIG = '^broker/config/'
 const STORES = '^broker/stores/'
 const BUS = '^broker/bus/'
-// where the parts meet, and what finds and loads plugins for it
-const COMPOSE = '^broker/(compose|plugins|plugin-file)\\.ts$'
+// where the parts meet, what finds and loads plugins for it, and what documents the operations of all parts
+const COMPOSE = '^broker/(compose|plugins|plugin-file|write-operations)\\.ts$'
 const MAIN = '^broker/main\\.ts$|^broker/cli/|^main\\.ts$'
 const PLUGINS = '^plugins/'
 

@@ -86,12 +86,15 @@ function description (field: Field): string {
   return `${field.description ?? ''}${only}${secret}`
 }
 
-function main (file: string | undefined, option: string | undefined): number {
+/**
+ * Writes a generated page, or with `--check` says whether the one that is there differs; `script` is what writes it.
+ * Returns the exit code: 0 written or the same, 1 differs, 2 wrong usage.
+ */
+export function writePage (file: string | undefined, option: string | undefined, wanted: string, script: string): number {
   if (file === undefined || (option !== undefined && option !== '--check')) {
-    console.error('usage: write-docs FILE [--check]')
+    console.error(`usage: npm run ${script} [-- --check]`)
     return 2
   }
-  const wanted = configDocs()
   if (option === undefined) {
     writeFileSync(file, wanted)
     return 0
@@ -101,8 +104,8 @@ function main (file: string | undefined, option: string | undefined): number {
     found = readFileSync(file, 'utf8')
   } catch { /* a page that is not there differs */ }
   if (found === wanted) return 0
-  console.error(`${file} differs from the schema: run \`npm run docs:config\` and commit it`)
+  console.error(`${file} differs from what it is generated from: run \`npm run ${script}\` and commit it`)
   return 1
 }
 
-if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.argv[1]).href) process.exitCode = main(process.argv[2], process.argv[3])
+if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.argv[1]).href) process.exitCode = writePage(process.argv[2], process.argv[3], configDocs(), 'docs:config')
