@@ -245,6 +245,13 @@ describe('going', () => {
     expect(await r.refusal('max', 'group.get', { group: g })).toBe('gone')
   })
 
+  test('the oldest is who came first, not whose name comes first', async () => {
+    await r.as('olga', 'group.create', { group: g })
+    for (const user of ['zoe', 'ann', 'bea']) await r.as('olga', 'group.add', { group: g, users: [user] })
+    await r.as('olga', 'group.leave', { group: g })
+    expect(await roles()).toEqual({ ann: 'member', bea: 'member', zoe: 'owner' })
+  })
+
   test('one of two owners goes without a successor, and may step down', async () => {
     await make('private')
     await r.as('olga', 'group.role', { group: g, user: 'max', role: 'owner' })
