@@ -185,6 +185,16 @@ test('a refusal by the first plugin is not shown to the second', async () => {
   expect(world.calls).toEqual(['a', 'b'])
 })
 
+test('who may not write is refused before a plugin is asked, each time', async () => {
+  const p = await startParley({ plugins: [plugin('listens', 'return { willPublish (m) { world.calls.push(m.user + " " + m.conv) } }')] })
+  const [alice, eve] = await users(p, 'alice', 'eve') as [Client, Client]
+  await alice.rpc('group.create', { group: 'team' })
+  for (let i = 0; i < 3; i++) await eve.say('g/team/msg', { body: i })
+  await alice.say('g/team/msg', { body: 'mine' })
+  expect(acks(eve).map(a => (a.error as { code: string }).code)).toEqual(['not-member', 'not-member', 'not-member'])
+  expect(world.calls).toEqual(['alice g/team'])
+})
+
 test('operations of a plugin are asked as the broker\'s own, and fail alone', async () => {
   const op = (name: string, more: string): string => `host.operation({ name: '${name}', summary: 'x', params: Type.Object({ n: Type.Optional(Type.Integer()) }), result: Type.Object({ n: Type.Integer() }), who: 'user', ${more} })`
   const clock = new FakeClock()
