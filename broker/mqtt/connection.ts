@@ -226,7 +226,10 @@ export class Connection implements Link, Sink, LiveConnection {
 
   private slow (packet: Packet): void {
     switch (packet.cmd) {
-      case 'publish': this.world.chat.slow(this, packet); return
+      case 'publish':
+        if (packet.properties?.topicAlias === undefined) this.world.chat.slow(this, packet)
+        else this.malformed('a topic alias, of which none were offered', 0x94) // [MQTT-3.3.2-9]
+        return
       case 'pubrel':
         this.received?.delete(packet.messageId!)
         this.write(ackFrame(0x70, packet.messageId!))
@@ -283,9 +286,14 @@ export class Connection implements Link, Sink, LiveConnection {
     const session = this.sessionOrNull
     if (session === null) return undefined
     const n = session.zeroCount - this.zeroFlushed
-    if (n === 0 && !session.holdsBack) return undefined
+    const full = this.batch.unsentBytes > MAX_UNSENT_BYTES // it may be paused before this is out
+    if (n === 0 && !full && !session.holdsBack) return undefined
     this.zeroFlushed += n
-    return () => { this.zeroFlushed -= n; session.kernelTook(n) }
+    return () => {
+      this.zeroFlushed -= n
+      session.kernelTook(n)
+      if (full) this.readOn()
+    }
   }
 
   // ---- life

@@ -95,11 +95,19 @@ export function decode (bytes: Buffer, version: number): Packet | Error {
 
 /** What mqtt-packet lets pass and the standard does not. */
 function fault (p: Packet, bytes: Buffer): Error | undefined {
+  if (p.messageId !== undefined && !(p.messageId > 0)) return new Error('no packet id') // [MQTT-2.2.1-3]; -1 stands for one that is cut off
+  if (p.cmd === 'unsubscribe' && p.unsubscriptions.length === 0) return new Error('no filter') // [MQTT-3.10.3-2]
+  const texts = strings(p)
   for (const props of [(p as { properties?: object }).properties, (p as { will?: { properties?: object } }).will?.properties]) {
-    // given twice [MQTT-2.2.2-2]: of a CONNECT with two Session Expiry Intervals Aedes's process would die
-    for (const [name, v] of Object.entries(props ?? {})) if (Array.isArray(v) && name !== 'subscriptionIdentifier') return new Error(`${name} is given twice`)
+    for (const [name, v] of Object.entries(props ?? {}) as [string, unknown][]) {
+      // of a CONNECT with two Session Expiry Intervals Aedes's process would die [MQTT-2.2.2-2]
+      if (Array.isArray(v)) return new Error(`${name} is given twice`)
+      if (v === null || v === -1) return new Error(`${name} is cut off`)
+      if (typeof v === 'string') texts.push(v)
+      else if (name === 'userProperties') for (const [k, x] of Object.entries(v as Record<string, string | string[] | null>)) texts.push(k, ...[x].flat().map(one => one ?? '\0'))
+    }
   }
-  for (const s of strings(p)) {
+  for (const s of texts) {
     if (s.includes('\0')) return new Error('a NUL in a string') // [MQTT-1.5.4-2]
     // what was no UTF-8 was replaced by U+FFFD, and is then not to be found in the bytes [MQTT-1.5.4-1]
     if (s.includes('\ufffd') && !bytes.includes(Buffer.from(s))) return new Error('a string that is no UTF-8')
@@ -112,7 +120,7 @@ function strings (p: Packet): string[] {
     case 'connect': return [p.clientId, p.username ?? '', p.will?.topic ?? '']
     case 'publish': return [p.topic]
     case 'subscribe': return p.subscriptions.map(s => s.topic)
-    case 'unsubscribe': return p.unsubscriptions
+    case 'unsubscribe': return [...p.unsubscriptions]
     default: return []
   }
 }

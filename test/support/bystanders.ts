@@ -10,6 +10,9 @@ export class Bystanders {
     return new Bystanders(p, await p.client({ user: 'carol' }), await p.client({ user: 'dave', subscribe: ['me/#'] }))
   }
 
+  /** Once this resolves the broker has read what others wrote before: they are served in turn. */
+  async turn (): Promise<void> { await this.carol.settled() }
+
   /** They still exchange a message over the connections they had, and the broker logged no error. */
   async unharmed (): Promise<void> {
     const n = ++this.said
