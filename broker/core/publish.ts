@@ -41,6 +41,8 @@ export class Lane {
 const NONE = Buffer.alloc(0)
 /** A plugin that is too slow, or asks for patience without saying how long, is asked again after this. */
 const RETRY_MS = 1000
+/** Where a refused message is looked for: as far as a resend without a cid is known (protocol.md, Content). */
+const RESENT_AMONG = { limit: 200, maxBytes: 1 << 20 }
 /** An unknown outcome is settled by appending again, at most this long. */
 const SETTLE_MS = 10_000
 
@@ -73,19 +75,36 @@ export class Publisher {
       if (m.payload.length > this.deps.limits.messageBytes) throw new ParleyError('too-large', `a message has at most ${this.deps.limits.messageBytes} bytes`)
       const content = decodeContent(m.payload, m)
       cid = content.cid
+      const decide = (refusal: ParleyError | null): void => {
+        const draft = this.draft(lane, conv, m, content)
+        if (refusal === null) this.append(lane, draft, done)
+        else if (refusal.final && (draft.cid !== '' || draft.dup)) this.resent(draft, done, () => refuse(refusal))
+        else refuse(refusal)
+      }
       const allowed = this.allowed(lane, conv, content)
-      if (allowed === null) this.append(lane, this.draft(lane, conv, m, content), done)
-      else if (allowed instanceof ParleyError) refuse(allowed)
+      if (!(allowed instanceof Promise)) decide(allowed)
       else {
         lane.blocked = true
         void allowed.catch(failed).then(refusal => {
           lane.blocked = false
-          if (refusal === null) this.append(lane, this.draft(lane, conv, m, content), done)
-          else refuse(refusal)
+          decide(refusal)
           this.goOn(lane)
         })
       }
     } catch (e) { refuse(failed(e)) }
+  }
+
+  /**
+   * A resend gets the first one's answer, whatever was decided since: its sender was removed, a plugin is of another
+   * mind. Else `refuse`. Looks at the newest entries, which a library's resend is among.
+   */
+  private resent (draft: Draft, done: (outcome: Outcome) => void, refuse: () => void): void {
+    this.deps.log.page(draft.conv, { before: Number.MAX_SAFE_INTEGER, ...RESENT_AMONG }).then(entries => {
+      const first = entries.find(e => e.from === draft.from && e.hash === draft.hash &&
+        (draft.cid === '' ? e.cid === '' && e.dev === draft.dev && e.packetId === draft.packetId : e.cid === draft.cid))
+      if (first === undefined) refuse()
+      else done({ kind: 'stored', conv: draft.conv, seq: first.seq, ts: first.ts, cid: draft.cid })
+    }, refuse)
   }
 
   /** What is only for now is late, not refused (guarantee 5): `again` after a while, and what the sender sent behind it then. */

@@ -185,6 +185,28 @@ test('a refusal by the first plugin is not shown to the second', async () => {
   expect(world.calls).toEqual(['a', 'b'])
 })
 
+test('a resend of what is stored gets the first one\'s answer, whatever a plugin or a group says by now', async () => {
+  const p = await startParley({ plugins: [plugin('strict', 'return { willPublish (m) { if (world.mood === "strict") throw new ParleyError("forbidden", "no more") } }')] })
+  const [alice, bob] = await users(p, 'alice', 'bob') as [Client, Client]
+  await alice.rpc('group.create', { group: 'team', members: ['bob'] })
+  const withCid = { cid: 'c1', body: 'x' }
+  const id = bob.publish('g/team/msg', { body: 'no cid' })
+  await bob.say('g/team/msg', withCid)
+  world.mood = 'strict'
+  await bob.say('g/team/msg', withCid, { dup: true })
+  await bob.say('g/team/msg', { body: 'no cid' }, { dup: true, id })
+  await alice.rpc('group.remove', { group: 'team', users: ['bob'] })
+  await bob.say('g/team/msg', withCid)
+  await bob.say('g/team/msg', { cid: 'c1', body: 'another' })
+  await bob.say('g/team/msg', { cid: 'c2', body: 'x' })
+  await alice.say('g/team/msg', withCid)
+  expect(acks(bob).map(a => [a.cid, a.seq ?? (a.error as { code: string }).code])).toEqual([
+    [undefined, 2], ['c1', 3], ['c1', 3], [undefined, 2], ['c1', 3], ['c1', 'not-member'], ['c2', 'not-member']
+  ])
+  expect(acks(alice)).toMatchObject([{ cid: 'c1', error: { code: 'forbidden' } }]) // another user's cid is no matter
+  expect((await alice.rpc('history', { conv: 'g/team' })).result).toMatchObject({ head: 4 })
+})
+
 test('who may not write is refused before a plugin is asked, each time', async () => {
   const p = await startParley({ plugins: [plugin('listens', 'return { willPublish (m) { world.calls.push(m.user + " " + m.conv) } }')] })
   const [alice, eve] = await users(p, 'alice', 'eve') as [Client, Client]
