@@ -211,8 +211,8 @@ function publishing (lane: Lane, conv: ConvKey, content: Content): Publishing {
     replaceBody (body) {
       const text = JSON.stringify(body) as string | undefined
       if (text === undefined) throw new TypeError('replaceBody needs a JSON value')
-      const { body: _, ...rest } = fields()
-      const others = Object.entries(rest).map(([k, v]) => `,${JSON.stringify(k)}:${JSON.stringify(v)}`).join('')
+      // mime says what the bytes were, of which nothing is left
+      const others = Object.entries(fields()).filter(([k]) => k !== 'body' && k !== 'mime').map(([k, v]) => `,${JSON.stringify(k)}:${JSON.stringify(v)}`).join('')
       content.fields = Buffer.from(`"body":${text}${others}`)
       content.bytes = null
       parsed = null

@@ -178,6 +178,21 @@ test('two plugins in order change a body; a resend is known by what the client s
   expect(second!.json).toMatchObject({ seq: 2, body: 'y-a4-b4' })
 })
 
+test('a body in the place of bytes, and of a text', async () => {
+  const p = await startParley({ plugins: [plugin('opens', 'return { willPublish (m) { world.calls.push(typeof m.body()); m.replaceBody({ was: m.body() ?? "sealed", n: [1.5, null] }) } }')] })
+  const [alice, bob] = await users(p, 'alice', 'bob') as [Client, Client]
+  const five = await p.client({ user: 'alice', device: 'five', version: 5 })
+  await five.say('u/bob/msg', Buffer.from([0, 1]), { properties: { contentType: 'image/png', userProperties: { ref: '3' } } })
+  await alice.say('u/bob/raw/c1', Buffer.from([2]))
+  await alice.say('u/bob/msg', 'plain')
+  const [image, raw, text] = (await bob.got('me/msg', 3)).map(d => d.json)
+  expect(world.calls).toEqual(['undefined', 'undefined', 'string'])
+  const ts = expect.any(Number) as number
+  expect(image).toEqual({ conv: 'u/alice', seq: 1, ts, body: { was: 'sealed', n: [1.5, null] }, ref: 3 })
+  expect(raw).toEqual({ conv: 'u/alice', seq: 2, ts, body: { was: 'sealed', n: [1.5, null] } })
+  expect(text).toEqual({ conv: 'u/alice', seq: 3, ts, body: { was: 'plain', n: [1.5, null] } })
+})
+
 test('a refusal by the first plugin is not shown to the second', async () => {
   const p = await startParley({ plugins: [plugin('moody', MOODY), plugin('second', 'return { willPublish (m) { world.calls.push(m.body()) } }')] })
   const [alice] = await users(p, 'alice') as [Client]
