@@ -19,10 +19,10 @@ beforeAll(() => {
 })
 afterAll(() => { rmSync(dir, { recursive: true }) })
 
-function parley (command: string, plugins: unknown): { code: number | null, said: string, log: string } {
+function parley (command: string, plugins: unknown, ...flags: string[]): { code: number | null, said: string, log: string } {
   const config = { dataDir: './data', listeners: [{ protocol: 'mqtt', host: '127.0.0.1', port: 0 }], http: { host: '127.0.0.1', port: 0 }, auth: { dev: true }, plugins }
   writeFileSync(join(dir, 'parley.json'), JSON.stringify(config))
-  const { status, stdout, stderr } = spawnSync(process.execPath, [main, command, '--config', join(dir, 'parley.json')], { encoding: 'utf8', timeout: 20_000 })
+  const { status, stdout, stderr } = spawnSync(process.execPath, [main, command, '--config', join(dir, 'parley.json'), ...flags], { encoding: 'utf8', timeout: 20_000 })
   return { code: status, said: stderr, log: stdout }
 }
 
@@ -45,6 +45,13 @@ test('an unknown key beside a plugin\'s config is told with the near one; exit c
   expect(code).toBe(2)
   expect(said).toMatch(/plugins\[0\]\.confg: unknown key .*did you mean plugins\[0\]\.config\?/)
   expect(said).toMatch(/plugins\[1\]: should be a path or package name, or a block of keys with `use`, is a number/)
+})
+
+test('check-config --show hides what plugins are given', () => {
+  const { code, log } = parley('check-config', [{ use: './words.mjs', config: { words: ['hunter2'] }, timeoutMs: 7 }], '--show')
+  expect(code).toBe(0)
+  expect(log).toMatch(/words\.mjs\n +config:\n +words: "\[hidden\]"\n +timeoutMs: 7/)
+  expect(log).not.toContain('hunter2')
 })
 
 test('check-config sets nothing up', () => {
