@@ -45,10 +45,10 @@ export class WriteBatch {
     if (chunks === null) return
     const patches = this.patches
     const total = this.bytes
+    const taken = this.flushing()
     this.chunks = null
     this.patches = []
     this.bytes = 0
-    const taken = this.flushing()
     if (chunks.length === 1 && patches[0] === 0) { this.wire.write(chunks[0]!, taken); return }
     const out = Buffer.allocUnsafe(total)
     let at = 0
