@@ -22,12 +22,15 @@ export const BLOCK_OVERHEAD = HEADER
 
 const MAX_TEXT = 255
 const MAX_DEVICE_BYTES = 65535
+/** So that a key of it is one that LMDB takes, with room for what the key holds beside it. */
+const MAX_CONV = 1024
 
 /**
- * One entry that does not fit its own fields would make the others of its block unreadable.
+ * One entry that does not fit its own fields would make the others of its block unreadable, or fail their commit.
  * @throws Error
  */
-export function checkEncodable (e: Pick<Entry, 'from' | 'dev' | 'cid' | 'type'>): void {
+export function checkEncodable (e: Pick<Entry, 'conv' | 'from' | 'dev' | 'cid' | 'type'>): void {
+  if (e.conv.length > MAX_CONV) throw new Error(`a conversation's name has at most ${MAX_CONV} characters`)
   if (e.from.length > MAX_TEXT || e.cid.length > MAX_TEXT) throw new Error(`from and cid have at most ${MAX_TEXT} characters`)
   // three bytes at most for each UTF-16 unit
   if (3 * e.type.length > MAX_TEXT && Buffer.byteLength(e.type) > MAX_TEXT) throw new Error(`a type has at most ${MAX_TEXT} bytes`)

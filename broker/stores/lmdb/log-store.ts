@@ -8,9 +8,9 @@ import type { Databases } from './database.js'
 import { applyEffects, groupTaken, openDirect } from './effects.js'
 import { unavailable } from './failure.js'
 import type { Heads } from './heads.js'
-import { blockKey, checkKey, cidHash, cidKey, firstSeqOf } from './keys.js'
+import { blockKey, cidHash, cidKey, firstSeqOf } from './keys.js'
 import { packU48, unpackU48 } from './rows.js'
-import { decodeRecord, encodePart, partOverhead, recordKey, type SameHash, type Tail, type Tails } from './tails.js'
+import { decodeRecord, encodePart, memoryOf, partOverhead, recordKey, type SameHash, type Tail, type Tails } from './tails.js'
 
 /** Bounds of one commit, so that planning it does not hold up the event loop. */
 const MAX_DRAFTS = 2000
@@ -24,11 +24,12 @@ const BLOCK_BYTES = 128 << 10
  * messages in 100 conversations is one record instead of 100 blocks on as many pages: a tenth of what is written.
  */
 const FOLD_BYTES = 4 << 10
-/** What is older, or what is the oldest over this many bytes in the journal, becomes blocks in any case. */
+/** What is older, or what is the oldest over this many bytes of memory, becomes blocks in any case. */
 const FOLD_AGE_MS = 10_000
-const JOURNAL_BYTES = 8 << 20
-/** Old conversations that one commit makes blocks of. */
+const JOURNAL_BYTES = 32 << 20
+/** Old conversations that one commit makes blocks of, and how many for each that it may add: the journal must not outgrow its bound. */
 const MAX_FOLDS = 64
+const FOLDS_PER_NEW = 2
 /** Among so many newest entries a resend without cid is looked for (protocol.md, Content). */
 const DUP_WINDOW = 200
 /** heads() looks up so many before it lets others run. */
@@ -200,7 +201,6 @@ export class LmdbLogStore implements LogStore, Appender {
       conv: d.conv, seq: p.seq + 1, ts: Math.max(d.nowMs, p.ts), counts, from: d.from, dev: d.dev, cid: d.cid, type: d.type,
       fields: d.fields, bytes: d.bytes, exp: d.exp, hash: d.hash, packetId: d.packetId, push: d.push
     }
-    checkKey(blockKey(d.conv, entry.seq))
     if (d.effects !== undefined || entry.seq === 1) {
       const own = new Tx(tx)
       if (entry.seq === 1 && !isGroupKey(d.conv)) openDirect(this.#dbs, own, entry)
@@ -259,7 +259,6 @@ export class LmdbLogStore implements LogStore, Appender {
 
   /** Puts what was planned into blocks, where it is enough for one, or into one record of the journal. */
   #write (tx: Tx): void {
-    this.#foldDue = false
     for (const n of this.#tails.takeSpent()) tx.remove(this.#dbs.journal, recordKey(n))
     this.#aged = this.#pickAged()
     let need = 0
@@ -289,11 +288,14 @@ export class LmdbLogStore implements LogStore, Appender {
   #pickAged (): Tail[] {
     const aged: Tail[] = []
     const oldMs = this.#now() - FOLD_AGE_MS
-    let over = this.#tails.bytes - JOURNAL_BYTES
+    const most = MAX_FOLDS + FOLDS_PER_NEW * this.#convs.size
+    let over = this.#tails.memoryBytes - JOURNAL_BYTES
+    this.#foldDue = false
     for (const tail of this.#tails.oldestFirst()) {
-      if (aged.length >= MAX_FOLDS || (tail.sinceMs > oldMs && over <= 0)) break
+      if (aged.length >= most) this.#foldDue = true
+      if (this.#foldDue || (tail.sinceMs > oldMs && over <= 0)) break
       if (this.#convs.has(tail.conv)) continue
-      over -= tail.bytes
+      over -= memoryOf(tail)
       aged.push(tail)
     }
     return aged
@@ -324,11 +326,14 @@ export class LmdbLogStore implements LogStore, Appender {
 
   /** Takes up the journal of the process before. */
   #recover (): void {
+    /** Of the blocks: a conversation may be in thousands of records. */
+    const heads = new Map<ConvKey, number>()
     for (const { key, value } of this.#dbs.journal.getRange({ start: recordKey(0) })) {
       const record = firstSeqOf(key)
       this.#record = record
       for (const { conv, entries, bytes } of decodeRecord(value)) {
-        const head = this.#reader.head(conv).seq
+        let head = heads.get(conv)
+        if (head === undefined) heads.set(conv, head = this.#reader.head(conv).seq)
         if (entries[0]!.seq <= head) continue // among the blocks since
         const byCid = new Map<number, SameHash>()
         for (const e of entries) {

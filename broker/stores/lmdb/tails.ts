@@ -18,6 +18,9 @@ export interface Tail {
   readonly sinceMs: number
 }
 
+/** About what a tail takes in memory. Measured with cids: 1.5 kB beside the bytes with one entry, 8.4 kB with ten. */
+export const memoryOf = (t: Tail): number => t.bytes + 700 * (1 + t.entries.length)
+
 /** Of one part of a record beside its entries: conversation (u16 and bytes), first seq u48, length u32, the block's head. */
 export const partOverhead = (conv: ConvKey): number => 12 + conv.length + BLOCK_OVERHEAD
 export const recordKey = (n: number): Key => u48(n)
@@ -54,20 +57,25 @@ export class Tails {
   readonly #uses = new Map<number, number>()
   /** Records that nobody needs any more. */
   #spent: number[] = []
-  #bytes = 0
+  #memoryBytes = 0
 
   get (conv: ConvKey): Tail | undefined { return this.#tails.get(conv) }
-  get bytes (): number { return this.#bytes }
+  /** See {@link memoryOf}. */
+  get memoryBytes (): number { return this.#memoryBytes }
   get empty (): boolean { return this.#tails.size === 0 && this.#spent.length === 0 }
   oldestFirst (): Iterable<Tail> { return this.#tails.values() }
 
   add (conv: ConvKey, entries: readonly Entry[], bytes: number, byCid: ReadonlyMap<number, SameHash> | undefined, record: number, nowMs: number): void {
     let t = this.#tails.get(conv)
-    if (t === undefined) this.#tails.set(conv, t = { conv, entries: [], bytes: 0, byCid: new Map(), records: [], sinceMs: nowMs })
-    for (const e of entries) t.entries.push(e)
+    if (t === undefined) {
+      this.#tails.set(conv, t = { conv, entries: [], bytes: 0, byCid: new Map(), records: [], sinceMs: nowMs })
+      this.#memoryBytes += memoryOf(t)
+    }
     if (byCid !== undefined) for (const [hash, same] of byCid) t.byCid.set(hash, same)
+    this.#memoryBytes -= memoryOf(t)
     t.bytes += bytes
-    this.#bytes += bytes
+    for (const e of entries) t.entries.push(e)
+    this.#memoryBytes += memoryOf(t)
     t.records.push(record)
     this.#uses.set(record, (this.#uses.get(record) ?? 0) + 1)
   }
@@ -77,7 +85,7 @@ export class Tails {
     const t = this.#tails.get(conv)
     if (t === undefined) return
     this.#tails.delete(conv)
-    this.#bytes -= t.bytes
+    this.#memoryBytes -= memoryOf(t)
     for (const record of t.records) {
       const uses = this.#uses.get(record)! - 1
       if (uses > 0) { this.#uses.set(record, uses); continue }
