@@ -65,6 +65,6 @@ export class Certificate {
 }
 
 async function read (files: { cert: string, key: string }): Promise<{ cert: Buffer, key: Buffer }> {
-  const [cert, key] = await Promise.all([readFile(files.cert), readFile(files.key)])
-  return { cert, key }
+  const cert = await readFile(files.cert) // one after the other: the same trouble then has the same words each time
+  return { cert, key: await readFile(files.key) }
 }
