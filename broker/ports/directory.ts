@@ -19,6 +19,6 @@ export interface Directory {
   unblock (user: UserId, other: UserId): Promise<void>
   /** Whether `user` has blocked `other`. */
   blocks (user: UserId, other: UserId): Promise<boolean>
-  /** Sorted; at most 10,000. */
+  /** Sorted by id; the first 10,000. */
   blocked (user: UserId): Promise<UserId[]>
 }

@@ -16,8 +16,10 @@ export type Draft = Omit<Entry, 'seq' | 'ts' | 'counts'> & {
  * - `stored`: durably committed; a kill of every process the next instant does not lose it.
  * - `already-stored`: this sender's cid (or DUP resend) is in the log with the same payload; `entry` is the first one.
  * - `conflict`: the cid is in the log with another payload; or the group to create exists.
- * - `not-stored`: certainly not in the log, now or later. `retryable` tells whether it may be tried again.
- * - `unknown`: no answer in time. Never taken for `not-stored`; only a retry with the same cid settles it.
+ * - `not-stored`: certainly not in the log, now or later: the store was closed, or cannot hold it. A ParleyError
+ *   `unavailable` as its cause may be tried again.
+ * - `unknown`: no answer in time, or the store was closed while the commit failed. Never taken for `not-stored`; only a
+ *   retry with the same cid settles it.
  */
 export type AppendResult =
   | { kind: 'stored', entry: Entry }
@@ -43,7 +45,7 @@ export interface LogStore {
    * Gives the entry the next seq and commits it, with its effects, in one transaction.
    * Ordered: of one conversation, calls take effect in the order in which they were made. Idempotent by
    * (conversation, sender, cid). While the store cannot commit (disk full), the promise stays pending and order is
-   * kept; {@link Health} says why. Never rejects.
+   * kept; {@link Health} says why; a store that is closed then answers `unknown` or `not-stored`. Never rejects.
    */
   append (draft: Draft): Promise<AppendResult>
   /** Committed heads, in the order asked; {@link EMPTY_HEAD} for a conversation without entries. Any number at once, in bounded slices of the event loop. */

@@ -3,7 +3,11 @@ import type { DeviceStore } from './devices.js'
 import type { Directory } from './directory.js'
 import type { Health, LogStore } from './log.js'
 
-/** All that a node keeps. An implementation opens them together: they share one engine. */
+/**
+ * All that a node keeps. An implementation opens them together: they share one engine. While it cannot commit, or once
+ * it is closed, what writes (but for {@link LogStore.append}, which waits) rejects with a ParleyError
+ * `unavailable`, and nothing of that call is stored.
+ */
 export interface Stores {
   log: LogStore
   inbox: InboxStore
