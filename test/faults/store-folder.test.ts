@@ -77,6 +77,7 @@ describe('the lock', () => {
     await first.kill9()
     const second = await StoreProcess.start(dir)
     expect(await head(second)).toBe(4)
+    await append(second, 1)
     await second.close()
   })
 

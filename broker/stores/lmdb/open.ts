@@ -37,7 +37,7 @@ export interface LmdbOptions {
 export async function openLmdb (dir: string, opts: LmdbOptions): Promise<Stores> {
   mkdirSync(dir, { recursive: true, mode: 0o700 })
   const file = join(dir, 'store.mdb')
-  const unlock = await lockFolder(dir, async () => { await checkFile(file); return storeInUse(file) })
+  const unlock = await lockFolder(dir, async () => { await checkFile(file); return await storeInUse(file) })
   const unguard = guardProcess()
   const undo = (): void => { unguard(); unlock() }
   try {
