@@ -29,6 +29,6 @@ export function selfSigned (commonName: string): Pair {
     tlv(0xa3, seq(seq(SUBJECT_ALT_NAME, tlv(0x04, names))))
   )
   const der = seq(body, ECDSA_WITH_SHA256, tlv(0x03, Buffer.from([0]), sign('sha256', body, privateKey)))
-  const base64 = der.toString('base64').replace(/.{64}/g, '$&\n')
+  const base64 = der.toString('base64').replace(/.{64}(?=.)/g, '$&\n')
   return { cert: `-----BEGIN CERTIFICATE-----\n${base64}\n-----END CERTIFICATE-----\n`, key: privateKey.export({ type: 'pkcs8', format: 'pem' }).toString() }
 }
