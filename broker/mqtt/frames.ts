@@ -96,7 +96,7 @@ export function decode (bytes: Buffer, version: number): Packet | Error {
 /** What mqtt-packet lets pass and the standard does not. */
 function fault (p: Packet, bytes: Buffer): Error | undefined {
   if (p.messageId !== undefined && !(p.messageId > 0)) return new Error('no packet id') // [MQTT-2.2.1-3]; -1 stands for one that is cut off
-  if (p.cmd === 'unsubscribe' && p.unsubscriptions.length === 0) return new Error('no filter') // [MQTT-3.10.3-2]
+  if ((p.cmd === 'subscribe' ? p.subscriptions : p.cmd === 'unsubscribe' ? p.unsubscriptions : null)?.length === 0) return new Error('no filter') // [MQTT-3.8.3-2] [MQTT-3.10.3-2]
   const texts = strings(p)
   for (const props of [(p as { properties?: object }).properties, (p as { will?: { properties?: object } }).will?.properties]) {
     for (const [name, v] of Object.entries(props ?? {}) as [string, unknown][]) {
