@@ -8,8 +8,9 @@ import type { ConvKey } from '../../broker/domain/ids.js'
 import type { Draft } from '../../broker/ports/log.js'
 import type { Stores } from '../../broker/ports/stores.js'
 import { openDatabases } from '../../broker/stores/lmdb/database.js'
+import { cidHash } from '../../broker/stores/lmdb/keys.js'
 import { openLmdb } from '../../broker/stores/lmdb/open.js'
-import { draft, inGroup } from '../contract/opened.js'
+import { draft, inGroup, user } from '../contract/opened.js'
 import { recordingLogger } from '../support/recording-logger.js'
 
 /** Older than what the journal keeps. */
@@ -85,6 +86,29 @@ test('the journal is emptied of what stands in blocks, however long it goes on',
   // ten seconds' worth, and the records that the last commit made needless
   expect((await onDisk()).records).toBeLessThan(30)
   for (let i = 0; i < 40; i++) expect((await whole(inGroup(`g${i}`))).map(e => e.seq)).toEqual([1, 2, 3, 4, 5, 6, 7, 8].slice(0, i < 20 ? 8 : 7))
+})
+
+test('two cids of one hash are told apart, in the journal and in blocks', async () => {
+  const pair = ['c11198417', 'c39089026'] // found by trying 40 million
+  expect(cidHash('u', pair[0]!)).toBe(cidHash('u', pair[1]!))
+  const [one, two] = pair.map((cid, i) => draft(A, { from: user('u'), cid, hash: i })) as [Draft, Draft]
+  const known = async (...entries: Entry[]): Promise<void> => {
+    for (const [i, entry] of entries.entries()) {
+      expect(await stores.log.append([one, two][i]!)).toEqual({ kind: 'already-stored', entry })
+      expect(await stores.log.append({ ...[one, two][i]!, hash: 99 })).toEqual({ kind: 'conflict' })
+    }
+  }
+  const first = await append(one)
+  nowMs += AGE_MS
+  await append(draft(B)) // the first one is in a block now
+  const second = await append(two)
+  await known(first, second)
+  await reopen()
+  await known(first, second)
+  nowMs += AGE_MS
+  await append(draft(B))
+  await reopen()
+  await known(first, second)
 })
 
 test('the journal has a bound, however many conversations come and however fast', async () => {
