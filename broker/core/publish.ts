@@ -41,6 +41,8 @@ export class Lane {
 const NONE = Buffer.alloc(0)
 /** A plugin that is too slow, or asks for patience without saying how long, is asked again after this. */
 const RETRY_MS = 1000
+/** What a plugin asks for is kept within these: no hot loop, and no sender that waits for days. */
+const [MIN_RETRY_MS, MAX_RETRY_MS] = [100, 60_000]
 /** Where a refused message is looked for: as far as a resend without a cid is known (protocol.md, Content). */
 const RESENT_AMONG = { limit: 200, maxBytes: 1 << 20 }
 /** An unknown outcome is settled by appending again, at most this long. */
@@ -56,7 +58,7 @@ export class Publisher {
   /** `done` is called exactly once; at once when the message is refused without a look-up. */
   publish (lane: Lane, m: Message, done: (outcome: Outcome) => void): void {
     const conv = 'user' in m.to ? directKey(lane.user, m.to.user) : groupKey(m.to.group)
-    if (lane.blocked) lane.waiting.push(() => this.step(lane, conv, m, done))
+    if (lane.blocked || lane.waiting.length > 0) lane.waiting.push(() => this.step(lane, conv, m, done))
     else this.step(lane, conv, m, done)
   }
 
@@ -85,11 +87,10 @@ export class Publisher {
       if (!(allowed instanceof Promise)) decide(allowed)
       else {
         lane.blocked = true
-        void allowed.catch(failed).then(refusal => {
+        allowed.catch(failed).then(refusal => {
           lane.blocked = false
           decide(refusal)
-          this.goOn(lane)
-        })
+        }).catch((e: unknown) => { refuse(failed(e)) }).finally(() => { this.goOn(lane) })
       }
     } catch (e) { refuse(failed(e)) }
   }
@@ -110,7 +111,8 @@ export class Publisher {
   /** What is only for now is late, not refused (guarantee 5): `again` after a while, and what the sender sent behind it then. */
   private later (lane: Lane, why: ParleyError, done: (outcome: Outcome) => void, again: () => void): void {
     lane.blocked = true
-    this.deps.clock.after(why.retryAfterMs ?? RETRY_MS, () => {
+    const waitMs = why.retryAfterMs ?? RETRY_MS
+    this.deps.clock.after(Number.isFinite(waitMs) ? Math.min(Math.max(waitMs, MIN_RETRY_MS), MAX_RETRY_MS) : RETRY_MS, () => {
       lane.blocked = false
       if (lane.closed) done({ kind: 'dropped' })
       else again()

@@ -23,14 +23,19 @@ export const httpStatus = (code: ErrorCode): number => CODES[code].http
 /** MQTT 5 PUBACK and PUBREC reason of a code [MQTT-3.4.2.1]. */
 export const mqttReason = (code: ErrorCode): number => CODES[code].mqtt5
 
+/** Characters of a message; clients take packets of a bounded size. */
+const MAX_MESSAGE = 500
+
 /** What a client is told: a code of protocol.md and one sentence on what to do. Never holds a body or a token. */
 export class ParleyError extends Error {
   readonly code: ErrorCode
   /** For `rate-limited` and `unavailable`: when to try again, ms. */
   readonly retryAfterMs?: number
 
+  /** @throws TypeError for a code that is none: plugins in JavaScript make errors, too */
   constructor (code: ErrorCode, message: string, opts: { cause?: unknown, retryAfterMs?: number } = {}) {
-    super(message, { cause: opts.cause })
+    super(String(message ?? '').slice(0, MAX_MESSAGE), { cause: opts.cause })
+    if (!Object.hasOwn(CODES, code)) throw new TypeError(`${String(code)} is no error code of Parley`)
     this.name = 'ParleyError'
     this.code = code
     this.retryAfterMs = opts.retryAfterMs
@@ -42,7 +47,7 @@ export class ParleyError extends Error {
 
 /** What was thrown on purpose: a ParleyError, also one of another copy of this package, which a plugin may have brought along. */
 export function thrownOnPurpose (e: unknown): ParleyError | undefined {
-  if (e instanceof ParleyError) return e
+  if (e instanceof ParleyError && errorCodes.includes(e.code)) return e
   const { name, code, message, retryAfterMs } = (e ?? {}) as Partial<ParleyError>
   if (name !== 'ParleyError' || code === undefined || !errorCodes.includes(code)) return undefined
   return new ParleyError(code, String(message), { cause: e, retryAfterMs })

@@ -38,6 +38,12 @@ const MOODY = `return { willPublish (message) {
   if (mood === 'reject') return Promise.reject(undefined)
   if (mood === 'reject later') return new Promise((_resolve, reject) => setImmediate(reject))
   if (mood === 'refuse') throw new ParleyError('muted', 'not now')
+  if (mood === 'no such code') throw new ParleyError('nope', 'x')
+  if (mood === 'no such code later') return Promise.resolve().then(() => { throw new ParleyError(undefined, 'x') })
+  if (mood === 'a code changed') throw Object.assign(new ParleyError('muted', 'x'), { code: 'nope' })
+  if (mood === 'a code changed later') return Promise.reject(Object.assign(new ParleyError('muted', 'x'), { code: 'nope' }))
+  if (mood === 'without a word') throw new ParleyError('muted')
+  if (mood === 'too many words') throw new ParleyError('muted', 'x'.repeat(1e6))
   if (mood === 'nonsense') return { deny: true }
   if (mood === 'nonsense later') return Promise.resolve('no')
   if (mood === 'no JSON') message.replaceBody(undefined)
@@ -67,6 +73,28 @@ const SLOW = `return { async willPublish (message) {
   world.emit('called')
   await new Promise(resolve => world.once('end', resolve))
 } }`
+
+test('errors that are none are failures, and what they say is bounded', async () => {
+  const p = await startParley({ plugins: [plugin('moody', MOODY)] })
+  const [alice] = await users(p, 'alice') as [Client]
+  for (const body of ['no such code', 'no such code later', 'a code changed', 'a code changed later', 'without a word', 'too many words', 'a']) await alice.say('u/bob/msg', { body })
+  expect(acks(alice).map(a => (a.error as { code: string } | undefined)?.code ?? a.seq)).toEqual(['internal', 'internal', 'internal', 'internal', 'muted', 'muted', 1])
+  expect(acks(alice)[4]).toMatchObject({ error: { message: '' } })
+  expect(acks(alice)[5]).toMatchObject({ error: { message: 'x'.repeat(500) } })
+})
+
+test.each<[unknown, number]>([[NaN, 1000], ['soon', 1000], [-5, 100], [0, 100], [1e15, 60_000], [Infinity, 1000]])('a hook that asks for %p ms is asked again after %d', async (retryAfterMs, after) => {
+  const clock = new FakeClock()
+  Object.assign(world, { retryAfterMs })
+  const p = await startParley({ plugins: [plugin('odd', 'return { willPublish () { world.calls.push("asked"); throw new ParleyError("unavailable", "x", { retryAfterMs: world.retryAfterMs }) } }')] }, clock)
+  const [alice] = await users(p, 'alice') as [Client]
+  alice.publish('u/bob/msg', { body: 'x' })
+  await alice.settled()
+  clock.advance(after - 1)
+  expect(world.calls).toHaveLength(1)
+  clock.advance(1)
+  expect(world.calls).toHaveLength(2)
+})
 
 test('a will hook that hangs delays what its sender sends, in order, and nobody else', async () => {
   const clock = new FakeClock()
