@@ -302,7 +302,7 @@ test('operations of a plugin are asked as the broker\'s own, and fail alone', as
 
 test('a plugin signs users in; one that fails lets nobody in, and says nothing final', async () => {
   const p = await startParley({
-    auth: { jwt: { secret: 'a secret that is long enough for HS256' } },
+    auth: { dev: false },
     plugins: [plugin('door', `return { async authenticate ({ user, password }) {
       const word = password?.toString()
       if (word === 'throw') throw new Error('the backend is away')
