@@ -44,8 +44,8 @@ export function deviceStoreContract (name: string, open: Open): void {
       }
       // what waits for the same commit goes too
       await Promise.all([cursors.save(me, device('a'), [{ conv: inGroup('i'), contiguous: 1, highest: 1 }]), devices.remove(me, device('a'))])
-      await devices.remove(me, device('a'))
       expect([await devices.get(me, device('a')), await cursors.load(me, device('a'))]).toEqual([undefined, []])
+      await devices.remove(me, device('a'))
       expect((await devices.list(me)).map(d => d.device).sort()).toEqual(['a/', 'aa'])
       expect(await cursors.load(me, device('aa'))).toHaveLength(2)
       expect(await cursors.furthest(me)).toEqual(new Map([[inGroup('g'), 2], [inGroup('h'), 1]]))

@@ -68,6 +68,13 @@ export function inboxStoreContract (name: string, open: Open): void {
         expect(await row()).toEqual({ conv: inGroup(id), since: 5, left: 0, read: 4, delivered: 4, readCounts: [3, 0] })
       })
 
+      test('there is no row for whom no entry let in', async () => {
+        const { say, row } = await joined(false)
+        await say(2)
+        await opened.stores.log.append(draft(inGroup('teams')))
+        expect([await row(), await opened.stores.inbox.rows(user('team')), await opened.stores.inbox.rows(user('alice'))].flat().filter(r => r?.conv.startsWith('g/'))).toEqual([])
+      })
+
       test('the row begins at 1 where the history is visible', async () => {
         const { id, change, say, row } = await joined(true)
         await say(3)

@@ -23,7 +23,7 @@ export const inGroup = (g: string): ConvKey => groupKey(group(g))
 /** Valid ids that a careless store confuses: with a prototype, a path, a separator, or one another. */
 export const HOSTILE_IDS = ['__proto__', 'constructor', 'toString', '..', '.', '~', '!', 'a', 'aa', 'a|b', 'a:b', '0', '-1', 'A', '@', '='.repeat(128), 'z'.repeat(128)]
 /** The same for devices, which may be called almost anything. */
-export const HOSTILE_DEVICES = ['__proto__', 'a', 'aa', 'a/b', '+', '#', ' ', '..', 'é', 'e\u0301', '\u{1F4F1}', '\u{10FFFF}'.repeat(128), '\uFFFF', 'x'.repeat(128), '\u00a0', 'a\u00ff']
+export const HOSTILE_DEVICES = ['__proto__', 'a', 'aa', 'a/b', '+', '#', ' ', '..', 'é', 'e\u0301', '\u{1F4F1}', '\u{10FFFF}'.repeat(128), '\uFFFF', 'x'.repeat(128), '\u00a0', 'a\u00ff', 'i', '\u0169', '\u0100']
 
 let last = 0
 /** A draft that is like no other, but for what is given. */
