@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { SignJWT } from 'jose'
 import { Bystanders } from '../support/bystanders.js'
 import { Client, type ClientOptions, connectPacket } from '../support/client.js'
+import { Door } from '../support/door.js'
 import { FakeClock } from '../support/fake-clock.js'
 import { closeAll, type Parley, startParley } from '../support/parley.js'
 import { hs256 } from '../support/token.js'
@@ -146,6 +147,18 @@ test('auth.refresh prolongs; another user’s token, another device’s and an e
   await c.untilClosed()
   expect(c.heard.at(-1)).toMatchObject({ cmd: 'disconnect', reasonCode: 0x87 })
   await bob.settled()
+})
+
+test('auth.refresh with another user’s credential is refused, whatever the provider makes of the user name', async () => {
+  const door = new Door()
+  try {
+    const p = await startParley(door.settings)
+    const c = await p.client({ user: 'alice', subscribe: ['me/#'] })
+    door.answer = () => ({ kind: 'accepted', identity: { user: 'bob', admin: true, expiresMs: 0 } })
+    expect((await c.rpc('auth.refresh', { token: 'ticket' })).error?.code).toBe('unauthenticated')
+    door.answer = () => ({ kind: 'down', why: 'for a test' })
+    expect((await c.rpc('auth.refresh', { token: 'ticket' })).error?.code).toBe('unavailable')
+  } finally { door.remove() }
 })
 
 test('what a refused refresh leaves: the old end', async () => {

@@ -1,3 +1,4 @@
+import type { Duplex } from 'node:stream'
 import type { Client } from './client.js'
 import type { Parley } from './parley.js'
 
@@ -12,6 +13,15 @@ export class Bystanders {
 
   /** Once this resolves the broker has read what others wrote before: they are served in turn. */
   async turn (): Promise<void> { await this.carol.settled() }
+
+  /** How much stands in a sender of which the broker takes no more for now. */
+  async stalled (sender: Duplex): Promise<number> {
+    for (let before = -1; sender.writableLength !== before;) {
+      before = sender.writableLength
+      for (let i = 0; i < 50; i++) await this.turn()
+    }
+    return sender.writableLength
+  }
 
   /** They still exchange a message over the connections they had, and the broker logged no error. */
   async unharmed (): Promise<void> {
