@@ -103,18 +103,14 @@ test('a client that cuts the connection in the middle of a frame, or of a handsh
   socket.resetAndDestroy()
 })
 
-test('who pings without end and does not read is not owed a pong for each', async () => {
+test('who pings without end and does not read the pongs is cut off', async () => {
   const socket = await bare()
+  const gone = new Promise<void>(resolve => { socket.on('close', () => { resolve() }) })
   socket.pause()
   const ping = Buffer.concat([Buffer.from([0x89, 0xfd, 0, 0, 0, 0]), Buffer.alloc(125)])
   const pings = Buffer.concat(Array.from({ length: 1000 }, () => ping))
   for (let i = 0; i < 200; i++) socket.write(pings)
-  await by.stalled(socket)
-  let pongs = 0
-  socket.on('data', b => { pongs += b.length }).resume()
-  socket.write(Buffer.from([0x88, 0x82, 0, 0, 0, 0, 0x03, 0xe8]))
-  await once(socket, 'close')
-  expect(pongs).toBeLessThan(15e6) // what the kernel's buffers hold, of 25 MB
+  await gone
 })
 
 test('random frames', async () => {
