@@ -30,6 +30,11 @@ const JOURNAL_BYTES = 32 << 20
 /** Old conversations that one commit makes blocks of, and how many for each that it may add: the journal must not outgrow its bound. */
 const MAX_FOLDS = 64
 const FOLDS_PER_NEW = 2
+/**
+ * A record holds about so many bytes, so that two fit a page. For a value of several pages LMDB looks for free ones in
+ * a row, which now and then took it 20 ms.
+ */
+const RECORD_BYTES = 1800
 /** Among so many newest entries a resend without cid is looked for (protocol.md, Content). */
 const DUP_WINDOW = 200
 /** heads() looks up so many before it lets others run. */
@@ -54,6 +59,8 @@ class Planned {
   bytes = 0
   /** What is known of a cid, by its hash. */
   byCid: Map<number, SameHash> | undefined
+  /** The record of the journal that they are in, when they are in one. */
+  record = 0
   /** They go into blocks with this commit, and all that the journal has of the conversation. */
   folds = false
   constructor (head: Head) {
@@ -75,8 +82,8 @@ export class LmdbLogStore implements LogStore, Appender {
   #next = 0
   #planned: (Waiting & Placed)[] = []
   #convs = new Map<ConvKey, Planned>()
-  /** Number of the record of the commit that is being put together. */
-  #record = 0
+  /** Number of the next record of the journal. */
+  #record = 1
   /** Old conversations of the journal that this commit makes blocks of. */
   #aged: Tail[] = []
   #fold: NodeJS.Timeout | undefined
@@ -143,7 +150,7 @@ export class LmdbLogStore implements LogStore, Appender {
       if (p.entries.length === 0) continue
       this.#heads.set(conv, { seq: p.seq, ts: p.ts, counts: p.counts })
       if (p.folds) this.#tails.remove(conv)
-      else this.#tails.add(conv, p.entries, p.bytes, p.byCid, this.#record, nowMs)
+      else this.#tails.add(conv, p.entries, p.bytes, p.byCid, p.record, nowMs)
     }
     for (const { conv } of this.#aged) this.#tails.remove(conv)
     this.#answer()
@@ -270,8 +277,18 @@ export class LmdbLogStore implements LogStore, Appender {
     for (const { conv, bytes } of this.#aged) need += bytes + partOverhead(conv)
     if (need > this.#slab.length) this.#slab = Buffer.allocUnsafeSlow(need + (need >> 1))
     let at = 0
-    for (const [conv, p] of this.#convs) if (!p.folds && p.entries.length > 0) at = encodePart(this.#slab, conv, p.entries, at)
-    if (at > 0) tx.append(this.#dbs.journal, recordKey(++this.#record), this.#slab.subarray(0, at))
+    let start = 0
+    const endRecord = (): void => {
+      if (at > start) tx.append(this.#dbs.journal, recordKey(this.#record++), this.#slab.subarray(start, at))
+      start = at
+    }
+    for (const [conv, p] of this.#convs) {
+      if (p.folds || p.entries.length === 0) continue
+      if (at - start + p.bytes > RECORD_BYTES) endRecord()
+      at = encodePart(this.#slab, conv, p.entries, at)
+      p.record = this.#record
+    }
+    endRecord()
     for (const [conv, p] of this.#convs) {
       if (!p.folds) continue
       const tail = this.#tails.get(conv)
@@ -330,7 +347,7 @@ export class LmdbLogStore implements LogStore, Appender {
     const heads = new Map<ConvKey, number>()
     for (const { key, value } of this.#dbs.journal.getRange({ start: recordKey(0) })) {
       const record = firstSeqOf(key)
-      this.#record = record
+      this.#record = record + 1
       for (const { conv, entries, bytes } of decodeRecord(value)) {
         let head = heads.get(conv)
         if (head === undefined) heads.set(conv, head = this.#reader.head(conv).seq)
