@@ -1,5 +1,5 @@
 import { countsAfter, type Counts, type Entry, type Head } from '../../domain/entry.js'
-import { type ConvKey, isGroupKey } from '../../domain/ids.js'
+import { type ConvKey, isGroupKey, type UserId } from '../../domain/ids.js'
 import type { AppendResult, Draft, LogStore, PageQuery } from '../../ports/log.js'
 import type { BlockReader } from './blocks.js'
 import { checkEncodable, encodeBlock, maxEncodedBytes } from './codec.js'
@@ -21,7 +21,7 @@ const BLOCK_ENTRIES = 256
 const BLOCK_BYTES = 128 << 10
 /**
  * From so many bytes on, what a conversation has in the journal and in the commit becomes a block. Below, a commit of
- * messages in 100 conversations is one record instead of 100 blocks on as many pages: a tenth of what is written.
+ * messages in 100 conversations is some records instead of 100 blocks on as many pages (docs/adr/003 has the figures).
  */
 const FOLD_BYTES = 4 << 10
 /** What is older, or what is the oldest over this many bytes of memory, becomes blocks in any case. */
@@ -197,7 +197,7 @@ export class LmdbLogStore implements LogStore, Appender {
     if (p === undefined) this.#convs.set(d.conv, p = new Planned(this.#heads.get(d.conv)))
     let first: Entry | undefined
     let sameHash: SameHash | undefined
-    if (d.cid !== '') first = this.#known(d, sameHash = this.#sameHash(p, d))
+    if (d.cid !== '') first = this.#known(d, sameHash = this.#sameHash(d.conv, d, p.byCid ??= new Map()))
     else if (d.dup) first = this.#resent(p, d)
     if (first !== undefined) {
       return { result: first.hash === d.hash ? { kind: 'already-stored', entry: first } : { kind: 'conflict' }, sure: first.seq <= p.stored }
@@ -223,19 +223,16 @@ export class LmdbLogStore implements LogStore, Appender {
     return { result: { kind: 'stored', entry }, sure: false }
   }
 
-  #sameHash (p: Planned, d: Draft): SameHash {
-    const hash = cidHash(d.from, d.cid)
-    const known = p.byCid?.get(hash)
-    if (known !== undefined) return known
-    const same = this.#tails.get(d.conv)?.byCid.get(hash) ?? this.#onDisk(d.conv, hash)
-    p.byCid ??= new Map()
-    p.byCid.set(hash, same)
+  /** What is known of a sender's cid: of those in `known`, of the journal, or of the blocks. Noted in `known`. */
+  #sameHash (conv: ConvKey, { from, cid }: { from: UserId, cid: string }, known: Map<number, SameHash>): SameHash {
+    const hash = cidHash(from, cid)
+    let same = known.get(hash) ?? this.#tails.get(conv)?.byCid.get(hash)
+    if (same === undefined) {
+      const key = cidKey(conv, hash)
+      same = { key, stored: this.#dbs.log.getBinary(key), entries: [] }
+    }
+    known.set(hash, same)
     return same
-  }
-
-  #onDisk (conv: ConvKey, hash: number): SameHash {
-    const key = cidKey(conv, hash)
-    return { key, stored: this.#dbs.log.getBinary(key), entries: [] }
   }
 
   /** The first entry with this sender's cid. */
@@ -264,7 +261,7 @@ export class LmdbLogStore implements LogStore, Appender {
     return this.#reader.page(d.conv, { before: p.stored + 1, limit }, p.stored).findLast(same)
   }
 
-  /** Puts what was planned into blocks, where it is enough for one, or into one record of the journal. */
+  /** Puts what was planned into blocks, where it is enough for one, or into records of the journal. */
   #write (tx: Tx): void {
     for (const n of this.#tails.takeSpent()) tx.remove(this.#dbs.journal, recordKey(n))
     this.#aged = this.#pickAged()
@@ -276,6 +273,13 @@ export class LmdbLogStore implements LogStore, Appender {
     }
     for (const { conv, bytes } of this.#aged) need += bytes + partOverhead(conv)
     if (need > this.#slab.length) this.#slab = Buffer.allocUnsafeSlow(need + (need >> 1))
+    let at = this.#writeRecords(tx)
+    for (const [conv, p] of this.#convs) if (p.folds) at = this.#writeFolded(tx, conv, this.#tails.get(conv), p, at)
+    for (const tail of this.#aged) at = this.#writeFolded(tx, tail.conv, tail, undefined, at)
+  }
+
+  /** What does not fold yet, from the start of the slab; gives the end. */
+  #writeRecords (tx: Tx): number {
     let at = 0
     let start = 0
     const endRecord = (): void => {
@@ -289,16 +293,13 @@ export class LmdbLogStore implements LogStore, Appender {
       p.record = this.#record
     }
     endRecord()
-    for (const [conv, p] of this.#convs) {
-      if (!p.folds) continue
-      const tail = this.#tails.get(conv)
-      at = this.#writeBlocks(tx, conv, tail === undefined ? p.entries : [...tail.entries, ...p.entries], at)
-      this.#writeCids(tx, tail, p.byCid)
-    }
-    for (const tail of this.#aged) {
-      at = this.#writeBlocks(tx, tail.conv, tail.entries, at)
-      this.#writeCids(tx, tail, undefined)
-    }
+    return at
+  }
+
+  /** All that a conversation has in the journal and in this commit, from `at` of the slab; gives the end. */
+  #writeFolded (tx: Tx, conv: ConvKey, tail: Tail | undefined, planned: Planned | undefined, at: number): number {
+    this.#writeCids(tx, new Set([...tail?.byCid.values() ?? [], ...planned?.byCid?.values() ?? []]))
+    return this.#writeBlocks(tx, conv, [...tail?.entries ?? [], ...planned?.entries ?? []], at)
   }
 
   /** Of the journal, what is due; not what this commit adds to. */
@@ -333,8 +334,8 @@ export class LmdbLogStore implements LogStore, Appender {
   }
 
   /** All seqs of a hash are one value: those among the blocks and those that come there now. */
-  #writeCids (tx: Tx, tail: Tail | undefined, planned: ReadonlyMap<number, SameHash> | undefined): void {
-    for (const { key, stored, entries } of new Set([...tail?.byCid.values() ?? [], ...planned?.values() ?? []])) {
+  #writeCids (tx: Tx, all: ReadonlySet<SameHash>): void {
+    for (const { key, stored, entries } of all) {
       if (entries.length === 0) continue
       const seqs = packU48(entries.map(e => e.seq))
       tx.append(this.#dbs.log, key, stored === undefined ? seqs : Buffer.concat([stored, seqs]))
@@ -353,13 +354,7 @@ export class LmdbLogStore implements LogStore, Appender {
         if (head === undefined) heads.set(conv, head = this.#reader.head(conv).seq)
         if (entries[0]!.seq <= head) continue // among the blocks since
         const byCid = new Map<number, SameHash>()
-        for (const e of entries) {
-          if (e.cid === '') continue
-          const hash = cidHash(e.from, e.cid)
-          const same = this.#tails.get(conv)?.byCid.get(hash) ?? byCid.get(hash) ?? this.#onDisk(conv, hash)
-          same.entries.push(e)
-          byCid.set(hash, same)
-        }
+        for (const e of entries) if (e.cid !== '') this.#sameHash(conv, e, byCid).entries.push(e)
         this.#tails.add(conv, entries, bytes, byCid, record, this.#now())
       }
       this.#tails.spend(record)

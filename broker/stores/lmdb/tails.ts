@@ -67,15 +67,12 @@ export class Tails {
 
   add (conv: ConvKey, entries: readonly Entry[], bytes: number, byCid: ReadonlyMap<number, SameHash> | undefined, record: number, nowMs: number): void {
     let t = this.#tails.get(conv)
-    if (t === undefined) {
-      this.#tails.set(conv, t = { conv, entries: [], bytes: 0, byCid: new Map(), records: [], sinceMs: nowMs })
-      this.#memoryBytes += memoryOf(t)
-    }
+    const before = t === undefined ? 0 : memoryOf(t)
+    if (t === undefined) this.#tails.set(conv, t = { conv, entries: [], bytes: 0, byCid: new Map(), records: [], sinceMs: nowMs })
     if (byCid !== undefined) for (const [hash, same] of byCid) t.byCid.set(hash, same)
-    this.#memoryBytes -= memoryOf(t)
     t.bytes += bytes
     for (const e of entries) t.entries.push(e)
-    this.#memoryBytes += memoryOf(t)
+    this.#memoryBytes += memoryOf(t) - before
     t.records.push(record)
     this.#uses.set(record, (this.#uses.get(record) ?? 0) + 1)
   }
