@@ -16,6 +16,18 @@ async function due (p: Parley, alice: Client, device: string, more = {}): Promis
 /** Resolves when what an ended connection of the device acknowledged is stored. */
 const stored = async (p: Parley, device: string): Promise<void> => { await (await p.client({ user: 'bob', device, clean: true })).end() }
 
+/** Bob's phone has the four messages that alice sent, acknowledged, and is away. */
+async function phoneAtFour (): Promise<{ p: Parley, alice: Client }> {
+  const p = await startParley()
+  const alice = await p.client({ user: 'alice', subscribe: ['me/ack'] })
+  await fill(alice, 'u/bob/msg', 4)
+  const phone = await p.client({ user: 'bob', device: 'phone', subscribe: ['me/#'] })
+  await phone.got('me/msg', 4)
+  await phone.end()
+  await stored(p, 'phone')
+  return { p, alice }
+}
+
 test('a user\'s first device begins at the beginning, under the replay limits', async () => {
   const p = await startParley({ limits: { replay: 3 } })
   const alice = await p.client({ user: 'alice', subscribe: ['me/ack'] })
@@ -26,13 +38,7 @@ test('a user\'s first device begins at the beginning, under the replay limits', 
 })
 
 test('the next one begins where the furthest device stands, without a gap', async () => {
-  const p = await startParley()
-  const alice = await p.client({ user: 'alice', subscribe: ['me/ack'] })
-  await fill(alice, 'u/bob/msg', 4)
-  const phone = await p.client({ user: 'bob', device: 'phone', subscribe: ['me/#'] })
-  await phone.got('me/msg', 4)
-  await phone.end()
-  await stored(p, 'phone')
+  const { p, alice } = await phoneAtFour()
   await fill(alice, 'u/bob/msg', 2)
   const { c, seqs } = await due(p, alice, 'tablet')
   expect(seqs).toEqual([5, 6, 7])
@@ -50,13 +56,7 @@ test('or at the read mark, when that is further', async () => {
 })
 
 test('a new device that never subscribed, or came by a clean start first, is still a new device', async () => {
-  const p = await startParley()
-  const alice = await p.client({ user: 'alice', subscribe: ['me/ack'] })
-  await fill(alice, 'u/bob/msg', 4)
-  const phone = await p.client({ user: 'bob', device: 'phone', subscribe: ['me/#'] })
-  await phone.got('me/msg', 4)
-  await phone.end()
-  await stored(p, 'phone')
+  const { p } = await phoneAtFour()
 
   await (await p.client({ user: 'bob', device: 'mute' })).end()
   await p.restart()
