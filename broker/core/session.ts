@@ -1,3 +1,4 @@
+import { ChurnMap } from '../domain/churn-map.js'
 import { type ConvKey, type DeviceId, nameOf, type SessionId, type UserId } from '../domain/ids.js'
 import type { InboxFilter } from '../domain/topics.js'
 import type { Clock } from '../ports/clock.js'
@@ -59,7 +60,7 @@ export class Session implements Sender {
   /** Where cursors stand that stay behind what this connection was given (clean start): holes that no PUBACK closes. */
   holes: Map<ConvKey, number> | null = null
   loss: Loss | null = null
-  readonly flights = new Map<number, Flight>()
+  readonly flights = new ChurnMap<number, Flight>()
   private entryFlights = 0
   private nextId = 1 + Math.floor(Math.random() * PACKET_IDS)
   private resend: Resend | null = null

@@ -3,7 +3,7 @@ import type { Entry } from '../../broker/domain/entry.js'
 import type { ConvKey, DeviceId, UserId } from '../../broker/domain/ids.js'
 import { BLOCK_OVERHEAD, checkEncodable, countIn, decodeBlock, encodeBlock, maxEncodedBytes } from '../../broker/stores/lmdb/codec.js'
 import { cidHash, deviceBytes, firstSeqOf, join, join3, rangeOf, u48 } from '../../broker/stores/lmdb/keys.js'
-import { decodeRecord, encodePart, partOverhead } from '../../broker/stores/lmdb/tails.js'
+import { decodeRecord, encodePart, partOverhead } from '../../broker/stores/lmdb/record.js'
 
 const CONV = 'd/a/b' as ConvKey
 const bytes = fc.uint8Array({ maxLength: 60 }).map(b => Buffer.from(b))
@@ -56,8 +56,8 @@ test('a record of the journal gives back its parts', () => {
     const parts = lists.map((all, i) => ({ conv: `g/group-${i}` as ConvKey, entries: all.map(e => ({ ...e, conv: `g/group-${i}` as ConvKey })) }))
     const b = Buffer.alloc(parts.reduce((n, p) => n + partOverhead(p.conv) + p.entries.reduce((m, e) => m + maxEncodedBytes(e), 0), 0))
     let at = 0
-    for (const p of parts) at = encodePart(b, p.conv, p.entries, at)
-    expect([...decodeRecord(b.subarray(0, at))].map(({ conv, entries }) => ({ conv, entries }))).toEqual(parts)
+    for (const p of parts) at = encodePart(b, p.conv, p.entries, at).to
+    expect([...decodeRecord(b.subarray(0, at))].map(({ conv, firstSeq, block }) => ({ conv, entries: decodeBlock(block, conv, firstSeq) }))).toEqual(parts)
   }), { numRuns: 30 })
 })
 

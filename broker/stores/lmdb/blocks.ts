@@ -71,7 +71,7 @@ export class BlockReader {
   /** The block that holds `seq`; the last one when `seq` is past the end and nothing else is asked for than a head. */
   #blockAt (conv: ConvKey, seq: number): Block | undefined {
     const tail = this.#tails.get(conv)
-    if (tail !== undefined && seq >= tail.entries[0]!.seq) return { first: tail.entries[0]!.seq, entries: tail.entries, bytes: tail.bytes }
+    if (tail !== undefined && seq >= tail.firstSeq) return { first: tail.firstSeq, entries: decodeBlock(tail.block, conv, tail.firstSeq), bytes: tail.bytes }
     const kept = this.#kept(conv, seq)
     if (kept !== undefined) return kept
     let first = seq

@@ -19,6 +19,7 @@ const FIXED = 25
 export const maxEncodedBytes = (e: Entry): number =>
   64 + e.from.length + 3 * (e.dev.length + e.type.length) + e.cid.length + e.fields.length + (e.bytes?.length ?? 0) + e.push.length
 export const BLOCK_OVERHEAD = HEADER
+const EMPTY_BLOCK: Buffer = Buffer.from([FORMAT, 0, 0])
 
 const MAX_TEXT = 255
 const MAX_DEVICE_BYTES = 65535
@@ -96,12 +97,22 @@ function putEntry (b: Buffer, e: Entry, at: number): number {
   return at
 }
 
-/** Writes entries `from` (with) to `to` (without) as one block at `at`; gives the end. `b` must have the room. */
-export function encodeBlock (b: Buffer, entries: readonly Entry[], from: number, to: number, at: number): number {
-  b[at] = FORMAT
-  at = putU16(b, to - from, at + 1)
+/**
+ * Writes entries `from` (with) to `to` (without) as one block at `at`, those of the block `before` first; gives the
+ * end. `b` must have the room.
+ */
+export function encodeBlock (b: Buffer, entries: readonly Entry[], from: number, to: number, at: number, before = EMPTY_BLOCK): number {
+  const start = at
+  at += before.copy(b, at)
+  putU16(b, countIn(before) + to - from, start + 1)
   for (let i = from; i < to; i++) at = putEntry(b, entries[i]!, at)
   return at
+}
+
+/** Adds the entries of `next` to the block that `b` begins with and that ends at `end`; gives its new end. */
+export function joinBlocks (b: Buffer, end: number, next: Buffer): number {
+  putU16(b, countIn(b) + countIn(next), 1)
+  return end + next.copy(b, end, HEADER)
 }
 
 const getU16 = (b: Buffer, at: number): number => b[at]! << 8 | b[at + 1]!

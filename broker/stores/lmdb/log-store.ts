@@ -1,40 +1,21 @@
-import { countsAfter, type Counts, type Entry, type Head } from '../../domain/entry.js'
-import { type ConvKey, isGroupKey, type UserId } from '../../domain/ids.js'
+import { countsAfter, type Entry, type Head } from '../../domain/entry.js'
+import { type ConvKey, isGroupKey } from '../../domain/ids.js'
 import type { AppendResult, Draft, LogStore, PageQuery } from '../../ports/log.js'
 import type { BlockReader } from './blocks.js'
-import { checkEncodable, encodeBlock, maxEncodedBytes } from './codec.js'
+import { checkEncodable, maxEncodedBytes } from './codec.js'
 import { type Appender, type Committer, Tx } from './committer.js'
 import type { Databases } from './database.js'
 import { applyEffects, groupTaken, openDirect } from './effects.js'
 import { unavailable } from './failure.js'
 import type { Heads } from './heads.js'
-import { blockKey, cidHash, cidKey, firstSeqOf } from './keys.js'
-import { packU48, unpackU48 } from './rows.js'
-import { decodeRecord, encodePart, memoryOf, partOverhead, recordKey, type SameHash, type Tail, type Tails } from './tails.js'
+import { Journal, Planned } from './journal.js'
+import { cidHash, cidKey } from './keys.js'
+import type { Tails } from './tails.js'
 
 /** Bounds of one commit, so that planning it does not hold up the event loop. */
 const MAX_DRAFTS = 2000
 const MAX_BYTES = 4 << 20
 const MAX_PLAN_MS = 5
-/** A block is read and decoded as a whole, also for one entry of it. */
-const BLOCK_ENTRIES = 256
-const BLOCK_BYTES = 128 << 10
-/**
- * From so many bytes on, what a conversation has in the journal and in the commit becomes a block. Below, a commit of
- * messages in 100 conversations is some records instead of 100 blocks on as many pages (docs/adr/003 has the figures).
- */
-const FOLD_BYTES = 4 << 10
-/** What is older, or what is the oldest over this many bytes of memory, becomes blocks in any case. */
-const FOLD_AGE_MS = 10_000
-const JOURNAL_BYTES = 32 << 20
-/** Old conversations that one commit makes blocks of, and how many for each that it may add: the journal must not outgrow its bound. */
-const MAX_FOLDS = 64
-const FOLDS_PER_NEW = 2
-/**
- * A record holds about so many bytes, so that two fit a page. For a value of several pages LMDB looks for free ones in
- * a row, which now and then took it 20 ms.
- */
-const RECORD_BYTES = 1800
 /** Among so many newest entries a resend without cid is looked for (protocol.md, Content). */
 const DUP_WINDOW = 200
 /** heads() looks up so many before it lets others run. */
@@ -47,49 +28,17 @@ interface Placed {
   readonly sure: boolean
 }
 
-/** One conversation's part of the commit that is being put together. */
-class Planned {
-  /** The last seq that is on the disk. */
-  readonly stored: number
-  seq: number
-  ts: number
-  counts: Counts
-  readonly entries: Entry[] = []
-  /** At most what the entries take, encoded. */
-  bytes = 0
-  /** What is known of a cid, by its hash. */
-  byCid: Map<number, SameHash> | undefined
-  /** The record of the journal that they are in, when they are in one. */
-  record = 0
-  /** They go into blocks with this commit, and all that the journal has of the conversation. */
-  folds = false
-  constructor (head: Head) {
-    this.stored = this.seq = head.seq
-    this.ts = head.ts
-    this.counts = head.counts
-  }
-}
-
 export class LmdbLogStore implements LogStore, Appender {
   readonly #dbs: Databases
   readonly #committer: Committer
   readonly #heads: Heads
   readonly #reader: BlockReader
-  readonly #tails: Tails
-  readonly #now: () => number
+  readonly #journal: Journal
   #queue: Waiting[] = []
   /** Next of the queue; what stands before was planned. */
   #next = 0
-  #planned: (Waiting & Placed)[] = []
+  #planned: (Pick<Waiting, 'resolve'> & Placed)[] = []
   #convs = new Map<ConvKey, Planned>()
-  /** Number of the next record of the journal. */
-  #record = 1
-  /** Old conversations of the journal that this commit makes blocks of. */
-  #aged: Tail[] = []
-  #fold: NodeJS.Timeout | undefined
-  #foldDue = false
-  /** Blocks and records are written here. One commit is in flight and lmdb copies while it commits: reused by the next. */
-  #slab = Buffer.allocUnsafeSlow(256 << 10)
   #closed = false
 
   constructor (dbs: Databases, committer: Committer, heads: Heads, reader: BlockReader, tails: Tails, now: () => number) {
@@ -97,9 +46,7 @@ export class LmdbLogStore implements LogStore, Appender {
     this.#committer = committer
     this.#heads = heads
     this.#reader = reader
-    this.#tails = tails
-    this.#now = now
-    this.#recover()
+    this.#journal = new Journal(dbs, reader, tails, now, () => { committer.wake() })
     committer.serve(this)
   }
 
@@ -126,10 +73,10 @@ export class LmdbLogStore implements LogStore, Appender {
 
   close (): void {
     this.#closed = true
-    clearTimeout(this.#fold)
+    this.#journal.close()
   }
 
-  get waiting (): boolean { return this.#foldDue || this.#next < this.#queue.length }
+  get waiting (): boolean { return this.#journal.due || this.#next < this.#queue.length }
 
   plan (tx: Tx): void {
     let bytes = 0
@@ -138,29 +85,18 @@ export class LmdbLogStore implements LogStore, Appender {
       if ((n & 63) === 63 && performance.now() - startedMs > MAX_PLAN_MS) break
       const w = this.#queue[this.#next++]!
       bytes += w.draft.fields.length + (w.draft.bytes?.length ?? 0)
-      this.#planned.push({ ...w, ...this.#planOne(tx, w.draft) })
+      const { result, sure } = this.#planOne(tx, w.draft)
+      // No spread: V8 builds `{ ...a, ...b }` at run time, so that what it refers to lives until the next major collection.
+      this.#planned.push({ resolve: w.resolve, result, sure })
     }
     this.#compact()
-    this.#write(tx)
+    this.#journal.write(tx, this.#convs)
   }
 
   committed (): void {
-    const nowMs = this.#now()
-    for (const [conv, p] of this.#convs) {
-      if (p.entries.length === 0) continue
-      this.#heads.set(conv, { seq: p.seq, ts: p.ts, counts: p.counts })
-      if (p.folds) this.#tails.remove(conv)
-      else this.#tails.add(conv, p.entries, p.bytes, p.byCid, p.record, nowMs)
-    }
-    for (const { conv } of this.#aged) this.#tails.remove(conv)
+    for (const [conv, { seq, ts, counts, entries }] of this.#convs) if (entries.length > 0) this.#heads.set(conv, { seq, ts, counts })
+    this.#journal.committed(this.#convs)
     this.#answer()
-    if (!this.#tails.empty && !this.#closed) {
-      this.#fold ??= setTimeout(() => {
-        this.#fold = undefined
-        this.#foldDue = true
-        this.#committer.wake()
-      }, FOLD_AGE_MS).unref()
-    }
   }
 
   abandoned (why: Error): void {
@@ -195,10 +131,9 @@ export class LmdbLogStore implements LogStore, Appender {
     checkEncodable(d)
     let p = this.#convs.get(d.conv)
     if (p === undefined) this.#convs.set(d.conv, p = new Planned(this.#heads.get(d.conv)))
-    let first: Entry | undefined
-    let sameHash: SameHash | undefined
-    if (d.cid !== '') first = this.#known(d, sameHash = this.#sameHash(d.conv, d, p.byCid ??= new Map()))
-    else if (d.dup) first = this.#resent(p, d)
+    const key = d.cid === '' ? '' : cidKey(d.conv, cidHash(d.from, d.cid))
+    const sameHash = key === '' ? [] : this.#journal.seqs(d.conv, key, p.cids)
+    const first = key !== '' ? this.#known(p, d, sameHash) : d.dup ? this.#resent(p, d) : undefined
     if (first !== undefined) {
       return { result: first.hash === d.hash ? { kind: 'already-stored', entry: first } : { kind: 'conflict' }, sure: first.seq <= p.stored }
     }
@@ -214,7 +149,7 @@ export class LmdbLogStore implements LogStore, Appender {
       if (d.effects !== undefined) applyEffects(this.#dbs, own, entry, p.counts, d.effects)
       tx.absorb(own)
     }
-    if (sameHash !== undefined) sameHash.entries.push(entry)
+    if (key !== '') p.cids.set(key, [...sameHash, entry.seq])
     p.seq = entry.seq
     p.ts = entry.ts
     p.counts = counts
@@ -223,27 +158,10 @@ export class LmdbLogStore implements LogStore, Appender {
     return { result: { kind: 'stored', entry }, sure: false }
   }
 
-  /** What is known of a sender's cid: of those in `known`, of the journal, or of the blocks. Noted in `known`. */
-  #sameHash (conv: ConvKey, { from, cid }: { from: UserId, cid: string }, known: Map<number, SameHash>): SameHash {
-    const hash = cidHash(from, cid)
-    let same = known.get(hash) ?? this.#tails.get(conv)?.byCid.get(hash)
-    if (same === undefined) {
-      const key = cidKey(conv, hash)
-      same = { key, stored: this.#dbs.log.getBinary(key), entries: [] }
-    }
-    known.set(hash, same)
-    return same
-  }
-
-  /** The first entry with this sender's cid. */
-  #known (d: Draft, { stored, entries }: SameHash): Entry | undefined {
-    if (entries.length > 0) {
-      const here = entries.find(e => e.cid === d.cid && e.from === d.from)
-      if (here !== undefined) return here
-    }
-    if (stored === undefined) return undefined
-    for (let i = 0; i < stored.length / 6; i++) {
-      const e = this.#reader.entry(d.conv, unpackU48(stored, i))
+  /** The first entry with this sender's cid, among those of its hash. */
+  #known (p: Planned, d: Draft, seqs: readonly number[]): Entry | undefined {
+    for (const seq of seqs) {
+      const e = seq > p.stored ? p.entries[seq - p.stored - 1] : this.#reader.entry(d.conv, seq)
       if (e !== undefined && e.cid === d.cid && e.from === d.from) return e
     }
     return undefined
@@ -259,105 +177,5 @@ export class LmdbLogStore implements LogStore, Appender {
     const limit = DUP_WINDOW - p.entries.length
     if (limit <= 0 || p.stored === 0) return undefined
     return this.#reader.page(d.conv, { before: p.stored + 1, limit }, p.stored).findLast(same)
-  }
-
-  /** Puts what was planned into blocks, where it is enough for one, or into records of the journal. */
-  #write (tx: Tx): void {
-    for (const n of this.#tails.takeSpent()) tx.remove(this.#dbs.journal, recordKey(n))
-    this.#aged = this.#pickAged()
-    let need = 0
-    for (const [conv, p] of this.#convs) {
-      const tail = this.#tails.get(conv)
-      p.folds = p.entries.length > 0 && (tail?.bytes ?? 0) + p.bytes >= FOLD_BYTES
-      need += p.bytes + partOverhead(conv) + (p.folds ? tail?.bytes ?? 0 : 0)
-    }
-    for (const { conv, bytes } of this.#aged) need += bytes + partOverhead(conv)
-    if (need > this.#slab.length) this.#slab = Buffer.allocUnsafeSlow(need + (need >> 1))
-    let at = this.#writeRecords(tx)
-    for (const [conv, p] of this.#convs) if (p.folds) at = this.#writeFolded(tx, conv, this.#tails.get(conv), p, at)
-    for (const tail of this.#aged) at = this.#writeFolded(tx, tail.conv, tail, undefined, at)
-  }
-
-  /** What does not fold yet, from the start of the slab; gives the end. */
-  #writeRecords (tx: Tx): number {
-    let at = 0
-    let start = 0
-    const endRecord = (): void => {
-      if (at > start) tx.append(this.#dbs.journal, recordKey(this.#record++), this.#slab.subarray(start, at))
-      start = at
-    }
-    for (const [conv, p] of this.#convs) {
-      if (p.folds || p.entries.length === 0) continue
-      if (at - start + p.bytes > RECORD_BYTES) endRecord()
-      at = encodePart(this.#slab, conv, p.entries, at)
-      p.record = this.#record
-    }
-    endRecord()
-    return at
-  }
-
-  /** All that a conversation has in the journal and in this commit, from `at` of the slab; gives the end. */
-  #writeFolded (tx: Tx, conv: ConvKey, tail: Tail | undefined, planned: Planned | undefined, at: number): number {
-    this.#writeCids(tx, new Set([...tail?.byCid.values() ?? [], ...planned?.byCid?.values() ?? []]))
-    return this.#writeBlocks(tx, conv, [...tail?.entries ?? [], ...planned?.entries ?? []], at)
-  }
-
-  /** Of the journal, what is due; not what this commit adds to. */
-  #pickAged (): Tail[] {
-    const aged: Tail[] = []
-    const oldMs = this.#now() - FOLD_AGE_MS
-    const most = MAX_FOLDS + FOLDS_PER_NEW * this.#convs.size
-    let over = this.#tails.memoryBytes - JOURNAL_BYTES
-    this.#foldDue = false
-    for (const tail of this.#tails.oldestFirst()) {
-      if (aged.length >= most) this.#foldDue = true
-      if (this.#foldDue || (tail.sinceMs > oldMs && over <= 0)) break
-      if (this.#convs.has(tail.conv)) continue
-      over -= memoryOf(tail)
-      aged.push(tail)
-    }
-    return aged
-  }
-
-  /** Blocks of all these entries; gives the end in the slab. */
-  #writeBlocks (tx: Tx, conv: ConvKey, entries: readonly Entry[], at: number): number {
-    for (let from = 0; from < entries.length;) {
-      let to = from
-      let bytes = 0
-      while (to < entries.length && to - from < BLOCK_ENTRIES && bytes < BLOCK_BYTES) bytes += maxEncodedBytes(entries[to++]!)
-      const end = encodeBlock(this.#slab, entries, from, to, at)
-      tx.append(this.#dbs.log, blockKey(conv, entries[from]!.seq), this.#slab.subarray(at, end))
-      at = end
-      from = to
-    }
-    return at
-  }
-
-  /** All seqs of a hash are one value: those among the blocks and those that come there now. */
-  #writeCids (tx: Tx, all: ReadonlySet<SameHash>): void {
-    for (const { key, stored, entries } of all) {
-      if (entries.length === 0) continue
-      const seqs = packU48(entries.map(e => e.seq))
-      tx.append(this.#dbs.log, key, stored === undefined ? seqs : Buffer.concat([stored, seqs]))
-    }
-  }
-
-  /** Takes up the journal of the process before. */
-  #recover (): void {
-    /** Of the blocks: a conversation may be in thousands of records. */
-    const heads = new Map<ConvKey, number>()
-    for (const { key, value } of this.#dbs.journal.getRange({ start: recordKey(0) })) {
-      const record = firstSeqOf(key)
-      this.#record = record + 1
-      for (const { conv, entries, bytes } of decodeRecord(value)) {
-        let head = heads.get(conv)
-        if (head === undefined) heads.set(conv, head = this.#reader.head(conv).seq)
-        if (entries[0]!.seq <= head) continue // among the blocks since
-        const byCid = new Map<number, SameHash>()
-        for (const e of entries) if (e.cid !== '') this.#sameHash(conv, e, byCid).entries.push(e)
-        this.#tails.add(conv, entries, bytes, byCid, record, this.#now())
-      }
-      this.#tails.spend(record)
-    }
   }
 }
