@@ -35,7 +35,18 @@ export class Lane {
   blocked = false
   /** The connection is gone: nobody waits for an outcome any more. */
   closed = false
+  private to: Target | null = null
+  private conv = '' as ConvKey
   constructor (readonly user: UserId, readonly device: DeviceId | '') {}
+
+  /** The conversation; for the same target the same string, which Maps then find without comparing characters. */
+  convWith (to: Target): ConvKey {
+    if (to !== this.to) {
+      this.to = to
+      this.conv = 'user' in to ? directKey(this.user, to.user) : groupKey(to.group)
+    }
+    return this.conv
+  }
 }
 
 const NONE = Buffer.alloc(0)
@@ -57,7 +68,7 @@ export class Publisher {
 
   /** `done` is called exactly once; at once when the message is refused without a look-up. */
   publish (lane: Lane, m: Message, done: (outcome: Outcome) => void): void {
-    const conv = 'user' in m.to ? directKey(lane.user, m.to.user) : groupKey(m.to.group)
+    const conv = lane.convWith(m.to)
     if (lane.blocked || lane.waiting.length > 0) lane.waiting.push(() => this.step(lane, conv, m, done))
     else this.step(lane, conv, m, done)
   }
@@ -150,13 +161,16 @@ export class Publisher {
 
   private append (lane: Lane, draft: Draft, done: (outcome: Outcome) => void): void {
     const t0 = performance.now()
-    this.deps.log.append(draft).then(result => {
-      this.deps.appended(performance.now() - t0)
-      this.settled(lane, draft, result, done, this.deps.clock.now())
-    }).catch((err: unknown) => {
+    const broken = (err: unknown): void => {
       this.deps.logger.error({ err, conv: draft.conv }, 'the log store broke its promise never to reject')
       done({ kind: 'dropped' })
-    })
+    }
+    this.deps.log.append(draft).then(result => {
+      try {
+        this.deps.appended(performance.now() - t0)
+        this.settled(lane, draft, result, done, this.deps.clock.now())
+      } catch (err) { broken(err) }
+    }, broken)
   }
 
   private settled (lane: Lane, draft: Draft, r: AppendResult, done: (outcome: Outcome) => void, sinceMs: number, tries = 0): void {
