@@ -1,4 +1,4 @@
-import { type ConvKey, type ConvName, type DeviceId, isGroupKey, type UserId, usersOf } from './ids.js'
+import { type ConvKey, type ConvName, type DeviceId, isFirstOf, isGroupKey, type UserId } from './ids.js'
 
 /**
  * Messages so far in a conversation (no edits, reactions, recalls, system entries): in a group `[total, 0]`; in a
@@ -48,7 +48,7 @@ export const countsAsMessage = (type: string): boolean => !(RESERVED_TYPES as re
 /** The counts after one more entry. */
 export function countsAfter (head: Counts, conv: ConvKey, from: UserId, type: string): Counts {
   if (!countsAsMessage(type)) return head
-  if (isGroupKey(conv) || usersOf(conv)[0] === from) return [head[0] + 1, head[1]]
+  if (isGroupKey(conv) || isFirstOf(conv, from)) return [head[0] + 1, head[1]]
   return [head[0], head[1] + 1]
 }
 

@@ -51,11 +51,12 @@ export function usersOf (c: ConvKey): [UserId, UserId] {
   return [c.slice(2, cut) as UserId, c.slice(cut + 1) as UserId]
 }
 
+/** Whether `user`, of the two of a direct conversation, is the one in front. */
+export const isFirstOf = (c: ConvKey, user: UserId): boolean => c.charCodeAt(user.length + 2) === 47 && c.startsWith(user, 2)
+
 /** The other user of a direct conversation; myself for notes to self. */
-export function peerOf (c: ConvKey, me: UserId): UserId {
-  const [a, b] = usersOf(c)
-  return a === me ? b : a
-}
+export const peerOf = (c: ConvKey, me: UserId): UserId =>
+  (isFirstOf(c, me) ? c.slice(me.length + 3) : c.slice(2, c.indexOf('/', 2))) as UserId
 
 /** How `me` writes the conversation. */
 export const nameOf = (c: ConvKey, me: UserId): ConvName => (isGroupKey(c) ? c : `u/${peerOf(c, me)}`) as ConvName
