@@ -347,6 +347,7 @@ export class Session implements Sender {
   /** Ends the session's part of the connection; gives what is unacknowledged, for the next one. */
   close (byClient: boolean): RetainedWindow | null {
     this.closed = true
+    this.catchUp?.close()
     const left = [...this.flights.values(), ...this.resend?.flights ?? []].filter(f => f.conv !== null)
     if (this.record === null || left.length === 0) return null
     const oldest = left[0]!
