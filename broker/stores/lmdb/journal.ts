@@ -23,11 +23,8 @@ const JOURNAL_BYTES = 32 << 20
 /** Old conversations that one commit makes blocks of, and how many for each that it may add: the journal must not outgrow its bound. */
 const MAX_FOLDS = 64
 const FOLDS_PER_NEW = 2
-/**
- * A record holds about so many bytes, so that two fit a page. For a value of several pages LMDB looks for free ones in
- * a row, which now and then took it 20 ms.
- */
-const RECORD_BYTES = 1800
+/** A record holds about so many bytes: LMDB looks for as many free pages in a row. */
+const RECORD_BYTES = 32 << 10
 const NO_SEQS: readonly number[] = []
 
 /** One conversation's part of the commit that is being put together. */
