@@ -2,8 +2,8 @@ import { cidOf, type Content, decodeContent, type Envelope } from '../domain/con
 import { type Entry, payloadHash } from '../domain/entry.js'
 import { asParleyError, ParleyError } from '../domain/errors.js'
 import type { Effects } from '../domain/group.js'
-import { type ConvKey, type DeviceId, directKey, groupKey, type UserId } from '../domain/ids.js'
-import type { Target } from '../domain/topics.js'
+import type { ConvKey, DeviceId, UserId } from '../domain/ids.js'
+import { keyOf, type Target } from '../domain/topics.js'
 import type { Clock } from '../ports/clock.js'
 import type { AppendResult, Draft, LogStore } from '../ports/log.js'
 import type { Logger } from '../ports/logger.js'
@@ -43,7 +43,7 @@ export class Lane {
   convWith (to: Target): ConvKey {
     if (to !== this.to) {
       this.to = to
-      this.conv = 'user' in to ? directKey(this.user, to.user) : groupKey(to.group)
+      this.conv = keyOf(to, this.user)
     }
     return this.conv
   }

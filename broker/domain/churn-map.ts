@@ -3,7 +3,7 @@
  *
  * V8 leaves in each table that a Map has outgrown, or cleared of what was deleted, a pointer to the next one. Once one
  * of them is in the old generation, all later tables and all that they ever held survive until the next major
- * collection; at 5,000 messages a second that was 7 MB a second and a stop of 10 ms every other second. So the Map
+ * collection; at 5,000 messages a second that was 6 MB a second, and a stop of 10 ms every other second. So the Map
  * itself is replaced, before there is a long row of tables. (`make bench`, steady; test/unit/churn-map.test.ts)
  */
 export class ChurnMap<K, V> {

@@ -1,4 +1,4 @@
-import { isGroupId, isUserId, type GroupId, type UserId } from './ids.js'
+import { type ConvKey, directKey, type GroupId, groupKey, isGroupId, isUserId, type UserId } from './ids.js'
 
 /** What comes to a device, each on its own topic (`me/msg` or `u/{me}/msg`). */
 export const BRANCHES = ['msg', 'ack', 'rcpt', 'sig', 'rpc', 'gap', 'evt', 'batch'] as const
@@ -25,6 +25,9 @@ export type Publish =
 
 /** A conversation as its topic names it. */
 export type Target = { user: UserId } | { group: GroupId }
+
+/** The conversation that `me` means by it. */
+export const keyOf = (to: Target, me: UserId): ConvKey => 'user' in to ? directKey(me, to.user) : groupKey(to.group)
 
 function target (level: string, id: string): Target | null {
   if (level === 'u') return isUserId(id) ? { user: id } : null

@@ -5,8 +5,8 @@ import type { Message, Outcome, Publisher } from '../core/publish.js'
 import type { Receipts } from '../core/receipts.js'
 import type { Signals } from '../core/signals.js'
 import { asParleyError, mqttReason, ParleyError } from '../domain/errors.js'
-import { directKey, groupKey, nameOf, type UserId, type ConvKey } from '../domain/ids.js'
-import { isOurs, parsePublish, type Publish, type Target } from '../domain/topics.js'
+import { nameOf } from '../domain/ids.js'
+import { isOurs, keyOf, parsePublish, type Publish, type Target } from '../domain/topics.js'
 import type { Clock } from '../ports/clock.js'
 import type { Logger } from '../ports/logger.js'
 import type { Pending } from './ack-queue.js'
@@ -21,8 +21,6 @@ import { Throttle } from './throttle.js'
 const TOPIC_NAME_INVALID = 0x90
 /** A refused topic is repeated to its sender up to this length. */
 const MAX_ECHO = 1024
-
-const keyOf = (to: Target, me: UserId): ConvKey => 'user' in to ? directKey(me, to.user) : groupKey(to.group)
 
 /** Publishes on our topics: what they ask for, and how they are answered. */
 export class Chat {

@@ -51,6 +51,7 @@ describe('a device far behind, that acknowledges as fast as it is sent', () => {
 
   test('is left alone once its session is closed', async () => {
     await turn()
+    expect(jest.getTimerCount()).toBe(1)
     catchUp.close()
     expect(jest.getTimerCount()).toBe(0)
   })
