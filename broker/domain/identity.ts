@@ -1,3 +1,4 @@
+import type { AclRule } from './acl.js'
 import type { DeviceId, UserId } from './ids.js'
 
 /** Who a connection is, once its credentials were accepted. */
@@ -7,6 +8,10 @@ export interface Identity {
   admin: boolean
   /** When the credential ends, ms since the epoch; 0: never. The connection is closed then. */
   expiresMs: number
+  /** Rules for ordinary topics that come before those of the configuration. */
+  acl?: readonly AclRule[]
+  /** On ordinary topics only, and counted by no limit per user or device: whoever comes without credentials. */
+  anonymous?: boolean
 }
 
 /** What a client shows at CONNECT, or as a bearer token. */
@@ -20,7 +25,14 @@ export interface Credentials {
   address: string
   /** Where it came in: `mqtts:8883`, `http`. */
   listener: string
+  /** Of a client whose TLS certificate was checked by the listener. */
+  certificate?: ClientCertificate
+  /** SSL-CN of a PROXY v2 header, from a balancer that checked the certificate. */
+  proxyCommonName?: string
 }
+
+/** Whom a client certificate names: the subject's common name, and the alternative names of kind DNS, e-mail and URI. */
+export interface ClientCertificate { commonName?: string, alternativeNames: readonly string[] }
 
 /**
  * - `refused`: final. `credential`: bad or expired, get another (CONNACK 4, 0x86); `forbidden`: this user or device may not (5, 0x87).

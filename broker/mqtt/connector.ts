@@ -60,9 +60,7 @@ export class Connector implements Connections {
     if (wrong !== null) { this.refuse(c, wrong); return }
     const device = packet.clientId as DeviceId
     if (this.deps.draining()) { c.close('broker'); return }
-    const verdict = await this.deps.hooks.authenticate({
-      user: packet.username, password: packet.password, device, address: c.origin.address, listener: c.origin.listener
-    })
+    const verdict = await this.deps.hooks.authenticate({ ...c.origin, user: packet.username, password: packet.password, device })
     if (c.phase !== 'connecting') return
     if (verdict.kind !== 'accepted') { this.rejected(c, verdict, device); return }
     const id = sessionId(verdict.identity.user, device)
@@ -201,9 +199,8 @@ export class Connector implements Connections {
 
   /** The credential is checked once more, for `auth.refresh`. */
   async again (c: Connection, token: string): Promise<Verdict> {
-    return await this.deps.hooks.authenticate({
-      user: c.session.user, password: Buffer.from(token), device: c.session.device, address: c.origin.address, listener: c.origin.listener
-    })
+    const { address, listener } = c.origin // without the certificate: the token is what is asked about
+    return await this.deps.hooks.authenticate({ user: c.session.user, password: Buffer.from(token), device: c.session.device, address, listener })
   }
 
   /** Closes the connection when the credential ends, and says so before. */

@@ -1,3 +1,5 @@
+import type { ClientCertificate } from '../domain/identity.js'
+
 /** What carries a connection's bytes: a TCP or TLS socket as it is, or a WebSocket ({@link WebSocketWire}). */
 export interface Wire {
   /** `taken` is called when the kernel has the bytes; not when the connection ends before. */
@@ -19,4 +21,8 @@ export interface Origin {
   address: string
   /** `mqtts:8883`. */
   listener: string
+  /** The client's TLS certificate, when the listener checked one. */
+  certificate?: ClientCertificate
+  /** SSL-CN of a PROXY v2 header. */
+  proxyCommonName?: string
 }
