@@ -1,5 +1,6 @@
 import { Aedes } from 'aedes'
 import type { IConnectPacket, ISubscription, Packet } from 'mqtt-packet'
+import { fewLevels } from '../domain/filters.js'
 import { type InboxFilter, inboxFilter } from '../domain/topics.js'
 import type { Logger } from '../ports/logger.js'
 import type { Asking, Connection, StreamOwner } from './connection.js'
@@ -120,7 +121,7 @@ export class AedesHost {
       packet.subscriptions = packet.subscriptions.map((s, i) => granted[i] === true
         ? { ...s, topic: `$granted/${i}`, standsFor: { ...s, topic: inside(s.topic) } }
         : { ...s, topic: `${DENIED}${i}` })
-    } else packet.unsubscriptions = packet.unsubscriptions.map(inside)
+    } else packet.unsubscriptions = packet.unsubscriptions.map((f, i) => fewLevels(f) ? inside(f) : `${DENIED}${i}`)
     const next = client._nextBatch
     client._nextBatch = err => { next(err); connection.subscribed() } // goes along with the packet
     enqueue(packet)
