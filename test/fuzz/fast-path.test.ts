@@ -35,7 +35,7 @@ function read (frame: Buffer, version: number): object {
 const slowly = (m: Arrived): object => ({ kind: parsePublish(m.topic), topic: m.topic, payload: m.payload.toString('hex'), qos: m.qos, dup: m.dup, packetId: m.packetId })
 const byMqttPacket = (p: IPublishPacket): object => slowly({ ...p, dup: p.dup && p.qos > 0, payload: p.payload as Buffer, packetId: p.messageId ?? 0, properties: undefined })
 
-const endOfIds = (b: Buffer): number => 4 + b.readUInt16BE(2) + ((b[0]! >> 1 & 3) > 0 ? 2 : 0)
+const endOfIds = (b: Buffer): number => b.length < 4 ? 0 : 4 + b.readUInt16BE(2) + ((b[0]! >> 1 & 3) > 0 ? 2 : 0)
 
 const level = fc.oneof(fc.constantFrom('u', 'g', 'bob', 'msg', 'raw', 'sig', 'rcpt', 'ack', '+', '#', 'c1', '', 'é', '\0', '\u00c3\u00a9'), fc.string({ unit: 'binary', maxLength: 4 }))
 const topic = fc.oneof(fc.array(level, { maxLength: 5 }).map(l => l.join('/')), fc.tuple(fc.constantFrom('u/bob/msg', 'g/team/raw', 'u/bob/sig'), level).map(([t, l]) => `${t}/${l}`), fc.constantFrom('u/bob/msg', 'g/x/rcpt')).map(t => Buffer.from(t))
