@@ -10,12 +10,6 @@ const publisher = async (p: Parley): Promise<Client> => await p.client({ user: '
 const texts = (c: Client, topic = 'q'): string[] => c.on(topic).map(d => String(d.packet.payload))
 const numbers = (from: number, to: number): string[] => range(from, to).map(String)
 
-async function completed (c: Client, id: number): Promise<void> {
-  c.send({ cmd: 'pubrec', messageId: id })
-  await c.answer('pubrel', id)
-  c.send({ cmd: 'pubcomp', messageId: id })
-}
-
 describe.each([['in the same process', false], ['after a restart', true]])('a persistent session, %s', (_name, restarts) => {
   const again = async (p: Parley): Promise<void> => { if (restarts) await p.restart() }
 
