@@ -1,4 +1,7 @@
 import { authRefresh } from './api/operations/auth-refresh.js'
+import { authTicket } from './api/operations/auth-ticket.js'
+import { deviceList } from './api/operations/device-list.js'
+import { deviceRemove } from './api/operations/device-remove.js'
 import { deviceSet } from './api/operations/device-set.js'
 import { serverInfo } from './api/operations/server-info.js'
 import { httpApi } from './api/http.js'
@@ -16,7 +19,9 @@ import { Recent } from './core/recent.js'
 import { Replays } from './core/replay.js'
 import { Roster } from './core/roster.js'
 import type { SessionWorld } from './core/session.js'
+import { SignIn } from './core/sign-in.js'
 import { Signals } from './core/signals.js'
+import { Tickets } from './core/tickets.js'
 import { RetainedWindows } from './core/windows.js'
 import { moveCursors } from './core/move-cursors.js'
 import { Metrics } from './metrics.js'
@@ -76,6 +81,7 @@ export async function startNode (config: Config, { log: logger, clock = systemCl
 async function assemble (config: Config, { logger, clock, baseDir }: { logger: Logger, clock: Clock, baseDir: string }, stores: Awaited<ReturnType<typeof openLmdb>>): Promise<RunningNode> {
   const { limits } = config
   const { log, inbox, cursors, devices, directory } = stores
+  const tickets = new Tickets({ store: stores.tickets, clock, ttlMs: config.auth.ticket.ttlSeconds * 1000 })
   const registry = new Registry()
   const metrics = new Metrics({
     sessions: () => registry.size,
@@ -100,6 +106,7 @@ async function assemble (config: Config, { logger, clock, baseDir }: { logger: L
   const hooks = new HookRunner(await loadPlugins(choices(config), baseDir, host, logger), {
     clock, logger, onFailure: (plugin, hook, kind) => metrics.hookFailed(plugin, hook, kind)
   })
+  const signIn = new SignIn({ providers: hooks, tickets, store: stores.tickets, clock })
   const publisher = new Publisher({ log, access, hooks, fanOut, clock, logger, limits, appended: ms => metrics.appended(ms) })
 
   const replays = new Replays({ log, inbox, cursors, devices, roster, windows, limits }, (session, err) => {
@@ -117,7 +124,7 @@ async function assemble (config: Config, { logger, clock, baseDir }: { logger: L
   let draining = false
   let aedes: AedesHost | null = null
   const connector = new Connector({
-    hooks, devices, directory, registry, clock, logger, sessions, limits,
+    signIn, devices, directory, registry, clock, logger, sessions, limits,
     windows, deviceDays: config.retention.deviceDays, pace: new Pace(limits.connectsPerMinute, clock), aedes: () => aedes!, draining: () => draining
   })
   const chat = new Chat({
@@ -127,6 +134,9 @@ async function assemble (config: Config, { logger, clock, baseDir }: { logger: L
   operations.register(serverInfo({ version: version(), epoch: stores.epoch, limits, features: ['groups', 'history', 'batch'] }))
   operations.register(deviceSet({ devices, connections: connector, clock, log, inbox, cursors }))
   operations.register(authRefresh({ connections: connector }))
+  operations.register(authTicket({ connections: connector, tickets }))
+  operations.register(deviceList({ devices, connections: connector }))
+  operations.register(deviceRemove({ devices, tickets: stores.tickets, connections: connector, tell: host.tell, clock, logger }))
 
   const world: MqttWorld = {
     batcher: new WriteBatcher(), connector, chat, clock, logger, maxPacketBytes: packetLimit(limits.messageBytes),
@@ -169,6 +179,7 @@ async function assemble (config: Config, { logger, clock, baseDir }: { logger: L
   async function close (): Promise<void> {
     draining = true
     listeners.stop()
+    signIn.close()
     await leave(registry, config.drain, clock)
     keepAlive.stop()
     await aedes!.close()

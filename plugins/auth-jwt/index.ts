@@ -46,7 +46,8 @@ export const authJwt = definePlugin({
       if (c.user !== undefined && c.user !== '' && c.user !== claims.user) return refused('forbidden', `a token of ${claims.user}, but another user name`)
       // Over HTTP there is no device: a device's token acts as that device there.
       if (claims.device !== undefined && c.device !== undefined && c.device !== claims.device) return refused('forbidden', `a token of another device of ${claims.user}`)
-      return { kind: 'accepted', identity: { user: claims.user, admin: claims.admin, expiresMs: claims.expiresMs } }
+      const { user, admin, expiresMs, issuedMs, acl } = claims
+      return { kind: 'accepted', identity: { user, admin, expiresMs, issuedMs, acl } }
     }
     return { authenticate }
   }

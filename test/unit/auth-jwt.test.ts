@@ -57,7 +57,7 @@ async function setUp (options: Partial<AuthJwtOptions> = { secret: SECRET }) {
   return { ask, clock, logger }
 }
 
-const accepted = (more: object = {}): Verdict => ({ kind: 'accepted', identity: { user: 'anna', admin: false, expiresMs: IN_AN_HOUR * 1000, ...more } as never })
+const accepted = (more: object = {}): Verdict => ({ kind: 'accepted', identity: { user: 'anna', admin: false, expiresMs: IN_AN_HOUR * 1000, issuedMs: 0, ...more } as never })
 const refused = (why: RegExp, reason = 'credential'): unknown => ({ kind: 'refused', reason, why: expect.stringMatching(why) })
 
 describe('algorithms', () => {

@@ -17,6 +17,7 @@ import { storeInUse } from './in-use.js'
 import { lockFolder } from './lock.js'
 import { LmdbLogStore } from './log-store.js'
 import { Tails } from './tails.js'
+import { LmdbTicketStore } from './ticket-store.js'
 
 const MAX_HEADS = 100_000
 const BLOCK_CACHE_BYTES = 16 << 20
@@ -70,6 +71,7 @@ async function assemble (dbs: Databases, dir: string, opts: LmdbOptions, undo: (
     inbox: new LmdbInboxStore(dbs, committer),
     cursors: new LmdbCursorStore(dbs, committer),
     devices: new LmdbDeviceStore(dbs, committer),
+    tickets: new LmdbTicketStore(dbs, committer),
     directory: new LmdbDirectory(dbs, committer),
     epoch,
     health: () => committer.health(),
