@@ -14,8 +14,8 @@ const METRICS = '^broker/metrics\\.ts$'
 const CONFIG = '^broker/config/'
 const STORES = '^broker/stores/'
 const BUS = '^broker/bus/'
-// where the parts meet, what finds and loads plugins for it, and what documents the operations of all parts
-const COMPOSE = '^broker/(compose|plugins|plugin-file|write-operations)\\.ts$'
+// where the parts meet, what it hands to plugins, what finds, chooses and loads them, and what documents the operations of all parts
+const COMPOSE = '^broker/(compose|web-client|auth-choices|plugins|plugin-file|write-operations)\\.ts$'
 const MAIN = '^broker/main\\.ts$|^broker/cli/|^main\\.ts$'
 const PLUGINS = '^plugins/'
 

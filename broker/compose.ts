@@ -6,6 +6,7 @@ import { deviceSet } from './api/operations/device-set.js'
 import { serverInfo } from './api/operations/server-info.js'
 import { httpApi } from './api/http.js'
 import { Operations } from './api/registry.js'
+import { authChoices } from './auth-choices.js'
 import type { Config } from './config/schema.js'
 import { signingSecret } from './config/secret.js'
 import { Access } from './core/access.js'
@@ -42,8 +43,7 @@ import { loadPlugins, type PluginChoice } from './plugins.js'
 import { type Clock, systemClock } from './ports/clock.js'
 import type { Logger } from './ports/logger.js'
 import { openLmdb } from './stores/lmdb/open.js'
-import authDev from '../plugins/auth-dev/index.js'
-import authJwt from '../plugins/auth-jwt/index.js'
+import { webClient } from './web-client.js'
 import groups from '../plugins/groups/index.js'
 import history from '../plugins/history/index.js'
 import { version } from './config/version.js'
@@ -55,7 +55,7 @@ export interface RunningNode {
   addresses: { protocol: string, url: string }[]
   /** Drains: no new connections, sessions leave, writes are flushed. */
   close (): Promise<void>
-  /** Certificates are read again. */
+  /** Certificates and the files of plugins are read again. */
   reload (): Promise<void>
 }
 
@@ -97,6 +97,7 @@ async function assemble (config: Config, { logger, clock, baseDir }: { logger: L
 
   // plugins get a host whose publisher is there once their hooks are known
   const host: Host = {
+    request: webClient(clock),
     moveCursors: async (user, device, seqs) => { await moveCursors(user, device, seqs, { log, inbox, devices, keeper, session: id => registry.get(id)?.session }) },
     log, inbox, directory, clock, logger, limits, epoch: stores.epoch,
     post: async e => await publisher.system(e),
@@ -198,7 +199,7 @@ async function assemble (config: Config, { logger, clock, baseDir }: { logger: L
   }
   const { port } = http.server.address() as { port: number }
   const at = config.http.host.includes(':') ? `[${config.http.host}]` : config.http.host
-  return { addresses: [...listeners.addresses, { protocol: 'http', url: `http://${at}:${port}` }], close, reload: async () => { await listeners.reload() } }
+  return { addresses: [...listeners.addresses, { protocol: 'http', url: `http://${at}:${port}` }], close, reload: async () => { await Promise.all([listeners.reload(), hooks.reload()]) } }
 }
 
 /** Sends the sessions away at the configured rate, within the time that leaves room for the last writes. */
@@ -216,14 +217,5 @@ async function leave (registry: Registry, drain: Config['drain'], clock: Clock):
 
 /** Built-in plugins first, then those of the configuration. */
 function choices (config: Config): PluginChoice[] {
-  const all: PluginChoice[] = []
-  const secret = signingSecret(config)
-  const { publicKeyFile, issuer, audience, userClaim, deviceClaim, requireExp, clockToleranceMs } = config.auth.jwt
-  if (secret !== undefined || publicKeyFile !== undefined) {
-    const given = { secret, publicKeyFile, issuer, audience, userClaim, deviceClaim, requireExp, clockToleranceMs }
-    all.push({ use: authJwt as unknown as Plugin, config: Object.fromEntries(Object.entries(given).filter(([, v]) => v !== undefined)) })
-  }
-  if (config.auth.dev) all.push({ use: authDev as unknown as Plugin })
-  all.push({ use: groups as unknown as Plugin }, { use: history as unknown as Plugin })
-  return [...all, ...config.plugins]
+  return [...authChoices(config.auth, signingSecret(config)), { use: groups as unknown as Plugin }, { use: history as unknown as Plugin }, ...config.plugins]
 }

@@ -93,6 +93,13 @@ export class HookRunner {
     }
   }
 
+  /** Every plugin reads its files again. Never rejects: what fails is logged, and what it read before stays. */
+  async reload (): Promise<void> {
+    await Promise.all(this.#calls.reload.map(async call => {
+      try { await call.limited((async () => { await call.run() })()) } catch (e) { call.threw(e) }
+    }))
+  }
+
   /** Asks the providers in order until one does not answer `not-mine`. Never rejects: a provider that fails counts as down. */
   async authenticate (credentials: Credentials): Promise<Verdict> {
     for (const call of this.#calls.authenticate) {

@@ -61,7 +61,7 @@ describe('the command line', () => {
 
 describe('check-config', () => {
   test('0 for a good one, and shows it without its secrets', async () => {
-    writeFileSync(join(folder, 'parley.yaml'), 'auth: { jwt: { secret: hunter2 } }\n')
+    writeFileSync(join(folder, 'parley.yaml'), 'auth: { jwt: { secret: hunter2-hunter2-hunter2-hunter2-hunter2 } }\n')
     expect(await parley(['check-config', '--config', 'parley.yaml'])).toEqual({ code: 0, out: 'the configuration is fine\n', err: '' })
     const { code, out } = await parley(['check-config', '--config', 'parley.yaml', '--show', '--log-level', 'warn'], { env: { PARLEY_LIMITS_IN_FLIGHT: '5' } })
     expect({ code, shows: [/level: warn/, /inFlight: 5/, /secret: .?\[hidden\]/].map((pattern) => pattern.test(out)), leaks: out.includes('hunter2') })
