@@ -18,7 +18,7 @@ export { readYaml } from './domain/yaml-text.js'
 export { type Counts, countsAsMessage, type Entry, entryJson, type Head } from './domain/entry.js'
 export type { Effects, Group, GroupKind, Member, MemberChange, Role } from './domain/group.js'
 export type { AclRule } from './domain/acl.js'
-export { isAdmin, looksLikeJwt, readAcl, readTimeMs, readUser } from './domain/claims.js'
+export { isAdmin, jwtHeader, looksLikeJwt, readAcl, readTimeMs, readUser } from './domain/claims.js'
 export type { Credentials, Identity, Verdict } from './domain/identity.js'
 export {
   type ConvKey, type ConvName, convKey, type DeviceId, directKey, groupId, type GroupId, groupKey, groupOf, isDeviceId, isGroupId, isGroupKey, isUserId,

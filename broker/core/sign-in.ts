@@ -12,6 +12,7 @@ const MAX_HELD = 1000
 const PAIR = { free: 5, atOnce: 4 }
 /** Many people may stand behind one address. */
 const ADDRESS = { free: 30, atOnce: 16 }
+const TOO_MANY: Verdict = { kind: 'down', why: 'too many failed sign-ins are waiting for their answer' }
 
 export interface SignInDeps {
   /** Asks the providers, in the order of the configuration. Never rejects. */
@@ -68,23 +69,26 @@ export class SignIn {
     const address = networkOf(c.address)
     const pair = `${address} ${(c.user ?? '').slice(0, 128)}`
     const places = [{ of: this.#addresses, name: address }, { of: this.#pairs, name: pair }].map(p => ({ ...p, tally: p.of.of(p.name) }))
-    if (this.#held.size >= MAX_HELD || places.some(p => p.of.isFull(p.tally))) return { kind: 'down', why: 'too many failed sign-ins of this address are waiting' }
+    if (places.some(p => p.of.isFull(p.tally))) return TOO_MANY
     for (const { tally } of places) tally.busy++
     try {
       const verdict = await this.#ask(c)
       if (verdict.kind === 'accepted') this.#pairs.clear(places[1]!.tally)
-      if (verdict.kind === 'refused') await this.#hold(Math.max(...places.map(p => p.of.add(p.name, p.tally))))
-      return verdict
+      if (verdict.kind !== 'refused') return verdict
+      return await this.#hold(Math.max(...places.map(p => p.of.add(p.name, p.tally)))) ? verdict : TOO_MANY
     } finally {
       for (const { of, name, tally } of places) of.release(name, tally)
     }
   }
 
-  async #hold (ms: number): Promise<void> {
-    if (ms === 0) return
+  /** False at once, when too many are held. */
+  async #hold (ms: number): Promise<boolean> {
+    if (ms === 0) return true
+    if (this.#held.size >= MAX_HELD) return false
     await new Promise<void>(resolve => {
       const timer = this.deps.clock.after(ms, () => { this.#held.delete(timer); resolve() })
       this.#held.set(timer, resolve)
     })
+    return true
   }
 }

@@ -63,6 +63,18 @@ function ruleProblem (rule: unknown): string | undefined {
   return undefined
 }
 
-/** Whether a password has the form of a JWT. No password of a person has: it can't be guessed, and no hash is worth computing for it. */
-export const looksLikeJwt = (password: Buffer): boolean =>
-  password[0] === 0x65 && /^e[\w-]+\.[\w-]*\.[\w-]*$/.test(password.toString('latin1'))
+/** Base64url of a JSON object begins with `e`. */
+const JWT = /^(e[\w-]+)\.[\w-]*\.[\w-]*$/
+
+/** The header of a JWT, which is not checked in any way; undefined: this is none (a password such as `elephants.never.forget`). */
+export function jwtHeader (token: string): Record<string, unknown> | undefined {
+  const encoded = JWT.exec(token)?.[1]
+  if (encoded === undefined) return undefined
+  try {
+    const v: unknown = JSON.parse(Buffer.from(encoded, 'base64url').toString())
+    return isObject(v) ? v : undefined
+  } catch { return undefined }
+}
+
+/** Whether a password is a JWT, good or not: it can't be guessed, and no hash is worth computing for it. */
+export const looksLikeJwt = (password: Buffer): boolean => password[0] === 0x65 && jwtHeader(password.toString('latin1')) !== undefined

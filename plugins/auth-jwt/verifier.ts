@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { compactVerify, errors } from 'jose'
-import { Lru } from '../../broker/plugin.js'
+import { jwtHeader, Lru } from '../../broker/plugin.js'
 import { type ClaimRules, type Claims, readClaims } from './claims.js'
 import { type Keys, NotNow } from './key-source.js'
 import type { VerifyKey } from './keys.js'
@@ -9,19 +9,6 @@ import type { VerifyKey } from './keys.js'
 export const MAX_TOKEN_BYTES = 8192
 /** Tokens remembered: what reconnects after a restart of the network is verified once only. */
 const REMEMBERED = 10_000
-
-/** Base64url of a JSON object begins with `e`. */
-const JWT = /^(e[A-Za-z0-9_-]+)\.[A-Za-z0-9_-]*\.[A-Za-z0-9_-]*$/
-
-interface Header { alg?: unknown, kid?: unknown }
-
-/** The token's header; undefined: this is no JWT. */
-function headerOf (encoded: string): Header | undefined {
-  try {
-    const v: unknown = JSON.parse(Buffer.from(encoded, 'base64url').toString())
-    return typeof v === 'object' && v !== null && !Array.isArray(v) ? v : undefined
-  } catch { return undefined }
-}
 
 /**
  * Checks signatures and claims, and remembers what came of it; the time is left to the caller, so an answer stays true.
@@ -44,14 +31,12 @@ export class Verifier {
   async verify (password: Buffer): Promise<Claims | string | NotNow | null> {
     if (password.length > MAX_TOKEN_BYTES) return password[0] === 101 ? `a token of ${password.length} bytes; at most ${MAX_TOKEN_BYTES}` : null // e
     const token = password.toString('latin1')
-    const encoded = JWT.exec(token)?.[1]
-    if (encoded === undefined) return null
+    const header = jwtHeader(token)
+    if (header === undefined) return null
     const digest = createHash('sha256').update(password).digest('base64')
     this.#forgetIfChanged()
     const known = this.#signed.get(digest) ?? this.#forged.get(digest)
     if (known !== undefined) return known
-    const header = headerOf(encoded)
-    if (header === undefined) return null
     if (typeof header.alg !== 'string') return 'alg is missing'
     const keys = await this.keys.find(header.alg, typeof header.kid === 'string' ? header.kid : undefined)
     if (keys instanceof NotNow) return keys
