@@ -120,6 +120,7 @@ export class KeyRing {
   /** Nothing can be checked with it. */
   get isEmpty (): boolean { return this.#secret === undefined && this.#public.length === 0 }
 
+  get kids (): string[] { return this.#public.flatMap(k => k.kid ?? []) }
   knows (kid: string): boolean { return this.#public.some(k => k.kid === kid) }
 
   /** The keys that may have signed a token with this header, at least one; or why there is none, as text. */

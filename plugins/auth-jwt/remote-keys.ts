@@ -65,10 +65,10 @@ export class RemoteKeys {
       const { status, body } = await this.deps.get()
       if (status !== 200) throw new Error(`the server answered ${status}`)
       if (body === null) throw new Error('the answer is too large')
+      this.#missing.clear()
       this.#take(body.toString())
       this.#fetchedMs = this.deps.clock.now()
       this.#fetches++
-      this.#missing.clear()
       if (this.#trouble !== '') this.deps.logger.info({}, 'the JWKS can be fetched again')
       this.#trouble = ''
     } catch (e) {
@@ -82,7 +82,9 @@ export class RemoteKeys {
   #take (text: string): void {
     if (text === this.#text) return
     const skipped: string[] = []
-    this.ring = KeyRing.ofSet(text, why => { skipped.push(why) })
+    const ring = KeyRing.ofSet(text, why => { skipped.push(why) })
+    for (const kid of this.ring?.kids ?? []) if (!ring.knows(kid)) this.#missing.add(kid) // taken back: no need to look for it
+    this.ring = ring
     this.#text = text
     this.version++
     this.deps.logger.info({ skipped }, 'public keys are fetched')

@@ -52,7 +52,7 @@ describe('guessing', () => {
     const all: number[] = []
     for (let i = 0; i < 14; i++) all.push(await waits(check('wrong')))
     expect(all.slice(0, 5)).toEqual([0, 0, 0, 0, 0])
-    expect(all.slice(5, 9)).toEqual([250, 500, 950, 1850])
+    expect(all.slice(5, 9)).toEqual([250, 500, 1000, 1850])
     expect(Math.max(...all)).toBeLessThanOrEqual(10_000)
     expect(all.at(-1)).toBeGreaterThan(8000)
   })
