@@ -4,6 +4,8 @@ import type { Clock } from '../ports/clock.js'
 const HALF_LIFE_MS = 60_000
 const FIRST_DELAY_MS = 250
 const LONGEST_DELAY_MS = 10_000
+/** More are not counted: once it ends, a flood is forgotten within minutes. */
+const MAX_COUNTED = 250
 /** Names remembered; past it the one that failed longest ago is forgotten. */
 const MAX_REMEMBERED = 100_000
 
@@ -36,9 +38,15 @@ export class Failures {
 
   isFull (tally: Tally): boolean { return tally.busy >= this.atOnce && this.#now(tally) > this.free }
 
+  /** Whether so many failures came from there lately that more are to be expected. */
+  isHot (name: string): boolean {
+    const tally = this.#byName.get(name)
+    return tally !== undefined && this.#now(tally) > this.free
+  }
+
   /** Counts a failure; how long its answer waits, ms. */
   add (name: string, tally: Tally): number {
-    tally.failures = this.#now(tally) + 1
+    tally.failures = Math.min(MAX_COUNTED, this.#now(tally) + 1)
     tally.atMs = this.clock.now()
     this.#byName.delete(name) // to the young end
     this.#byName.set(name, tally)

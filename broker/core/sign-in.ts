@@ -12,6 +12,8 @@ const MAX_HELD = 1000
 const PAIR = { free: 5, atOnce: 4 }
 /** Many people may stand behind one address. */
 const ADDRESS = { free: 30, atOnce: 16 }
+/** Connections that an address from which guesses come may open in a second: a TLS handshake costs more than what follows it. */
+const HOT_PER_SECOND = 20
 const TOO_MANY: Verdict = { kind: 'down', why: 'too many failed sign-ins are waiting for their answer' }
 
 export interface SignInDeps {
@@ -32,6 +34,8 @@ export interface SignInDeps {
 export class SignIn {
   readonly #addresses: Failures
   readonly #pairs: Failures
+  /** Connections of this second from addresses where guesses come from. */
+  #opened = { second: 0, byAddress: new Map<string, number>() }
   /** Refusals that are held back, and what lets each go. */
   readonly #held = new Map<Timer, () => void>()
 
@@ -45,6 +49,20 @@ export class SignIn {
     if (c.password !== undefined && isTicket(c.password)) return await this.#unlessRevoked(c, await this.deps.tickets.check(c))
     if (c.password === undefined || c.password.length === 0 || looksLikeJwt(c.password)) return await this.#ask(c)
     return await this.#guess(c)
+  }
+
+  /**
+   * Whether a new connection from there may go on, asked before anything is read or encrypted: always, but for addresses
+   * where many guesses come from. Those who share such an address find their way in among them.
+   */
+  admits (address: string): boolean {
+    const network = networkOf(address)
+    if (!this.#addresses.isHot(network)) return true
+    const second = Math.floor(this.deps.clock.now() / 1000)
+    if (this.#opened.second !== second) this.#opened = { second, byAddress: new Map() }
+    const opened = (this.#opened.byAddress.get(network) ?? 0) + 1
+    this.#opened.byAddress.set(network, opened)
+    return opened <= HOT_PER_SECOND
   }
 
   /** Whether the credential is older than the removal of the device that shows it. Of passwords and certificates: never. */
@@ -69,7 +87,10 @@ export class SignIn {
     const address = networkOf(c.address)
     const pair = `${address} ${(c.user ?? '').slice(0, 128)}`
     const places = [{ of: this.#addresses, name: address }, { of: this.#pairs, name: pair }].map(p => ({ ...p, tally: p.of.of(p.name) }))
-    if (places.some(p => p.of.isFull(p.tally))) return TOO_MANY
+    if (places.some(p => p.of.isFull(p.tally))) {
+      places[0]!.of.add(address, places[0]!.tally) // of the user at that address only what was checked counts
+      return TOO_MANY
+    }
     for (const { tally } of places) tally.busy++
     try {
       const verdict = await this.#ask(c)

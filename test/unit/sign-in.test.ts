@@ -79,6 +79,22 @@ describe('guessing', () => {
     expect(down).toBeGreaterThan(29_000)
   })
 
+  test('an address where many guesses come from opens few connections a second; others, and itself later, as many as they like', async () => {
+    const { check, signIn, clock } = setUp()
+    const opens = (address: string): number => Array.from({ length: 500 }, () => signIn.admits(address)).filter(Boolean).length
+    expect(opens('192.0.2.1')).toBe(500)
+    for (let s = 0; s < 10; s++) {
+      for (let i = 0; i < 50; i++) void check('wrong')
+      await settle()
+      clock.advance(1000)
+    }
+    expect([opens('192.0.2.1'), opens('198.51.100.7')]).toEqual([20, 500])
+    clock.advance(1000)
+    expect(opens('192.0.2.1')).toBe(20)
+    clock.advance(300_000)
+    expect(opens('192.0.2.1')).toBe(500)
+  })
+
   test('one password for many users is slowed down by the address, and other addresses are not', async () => {
     const { check, waits } = setUp()
     const all: number[] = []
