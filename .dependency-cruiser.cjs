@@ -123,6 +123,9 @@ module.exports = {
     driver('jwt-driver', ['jose'], ['^plugins/auth-jwt[./]', MAIN],
       'Tokens are checked in plugins/auth-jwt and signed by the token command of broker/cli or broker/main.ts.'),
 
+    driver('hash-driver', ['@node-rs/argon2'], ['^plugins/auth-static/'],
+      'Passwords are hashed in plugins/auth-static only: it bounds how many at a time.'),
+
     // --- everywhere ---
     {
       name: 'no-cycles',
