@@ -35,7 +35,22 @@ export function checkTogether (config: Config, devByDefault: boolean, report: Re
   if (anonymous !== undefined && !isUserId(anonymous)) report('auth.anonymous', 'is not a user id: 1 to 128 of A-Z a-z 0-9 . _ - @ = | : ~ !')
   readable(loose.auth?.jwt?.publicKeyFile, 'auth.jwt.publicKeyFile', report)
   readable(loose.auth?.static?.file, 'auth.static.file', report)
+  checkUrl(loose.auth?.jwt?.jwksUrl, 'auth.jwt.jwksUrl', report)
+  checkUrl(loose.auth?.http?.url, 'auth.http.url', report)
+  checkCertificateSource(loose, report)
   checkFolder(loose.dataDir, 'dataDir', report)
+}
+
+function checkUrl (url: string | undefined, path: string, report: Report): void {
+  if (url !== undefined && !URL.canParse(url)) report(path, 'is no URL')
+}
+
+function checkCertificateSource ({ auth, listeners }: Loose<Config>, report: Report): void {
+  const from = auth?.mtls?.userFrom
+  if (from === undefined) return
+  const has = (key: 'clientCa' | 'proxyProtocol'): boolean => listeners?.some(l => l?.[key] !== undefined && l[key] !== false) === true
+  if (from === 'proxy-cn' && !has('proxyProtocol')) report('auth.mtls.userFrom', 'proxy-cn needs a listener with proxyProtocol')
+  if (from !== 'proxy-cn' && !has('clientCa')) report('auth.mtls', 'needs a listener with clientCa, the authority that client certificates are checked with')
 }
 
 function checkFolder (folder: string | undefined, path: string, report: Report): void {

@@ -34,7 +34,7 @@ export class Listeners {
   private readonly certificates: Certificate[] = []
   private readonly stops: (() => void)[] = []
 
-  constructor (private readonly world: MqttWorld, private readonly deps: { logger: Logger, loopbackOnly: boolean, opened (): void, closed (): void }) {}
+  constructor (private readonly world: MqttWorld, private readonly deps: { logger: Logger, loopbackOnly: boolean, admits (address: string): boolean, opened (): void, closed (): void }) {}
 
   /** @throws Error of the first one that cannot listen */
   async open (all: readonly ListenerOptions[]): Promise<void> {
@@ -48,7 +48,7 @@ export class Listeners {
 
   private async listen (l: ListenerOptions): Promise<void> {
     const certificate = l.protocol === 'mqtts' || l.protocol === 'wss' ? await Certificate.open({ cert: l.cert!, key: l.key! }, this.deps.logger) : null
-    const server = this.server(l, certificate)
+    const server = guarded(this.server(l, certificate), this.deps.admits)
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject)
       server.listen({ host: l.host, port: l.port, backlog: 4096, ipv6Only: l.host === '::1' }, () => { server.off('error', reject); resolve() })
@@ -116,6 +116,16 @@ function carry (s: Socket, accept: Accept): void {
   s.on('error', () => { s.destroy() })
   s.on('end', () => { c.wireClosed(); s.destroySoon() })
   s.on('close', () => c.wireClosed())
+}
+
+/** Whom `admits` does not let in is gone before TLS or HTTP begin: that is where the cost is. */
+function guarded<S extends Server> (server: S, admits: (address: string) => boolean): S {
+  const begin = server.listeners('connection') as ((s: Socket) => void)[]
+  server.removeAllListeners('connection')
+  return server.on('connection', (s: Socket) => {
+    if (!admits(plainAddress(s.remoteAddress))) { s.destroy(); return }
+    for (const listener of begin) listener.call(server, s)
+  })
 }
 
 /** A failed handshake (a port scan, a plain client on the TLS port) is the client's matter. */

@@ -112,6 +112,30 @@ describe('limits', () => {
   })
 })
 
+describe('ways to sign in', () => {
+  test('addresses have to be URLs; http:// is one', () => {
+    expect(problemsOf({ auth: { jwt: { jwksUrl: 'http://' }, http: { url: 'https://a b' } } })).toEqual(['auth.jwt.jwksUrl: is no URL', 'auth.http.url: is no URL'])
+    expect(problemsOf({ auth: { jwt: { jwksUrl: 'ftp://h' }, http: { url: 'h' } } }).map((line) => line.split(':')[0])).toEqual(['auth.jwt.jwksUrl', 'auth.http.url'])
+    expect(problemsOf({ auth: { jwt: { jwksUrl: 'http://127.0.0.1:1/k' }, http: { url: 'http://u:p@127.0.0.1:1' } } })).toEqual([])
+  })
+  test('the users file has to be there', () => {
+    expect(problemsOf({ auth: { static: { file: 'nope.yaml' } } })).toEqual(['auth.static.file: nope.yaml: there is no such file'])
+  })
+  test('certificates need a listener that checks them', () => {
+    expect(problemsOf({ auth: { mtls: {} } })).toEqual(['auth.mtls: needs a listener with clientCa, the authority that client certificates are checked with'])
+    expect(problemsOf({ auth: { mtls: { userFrom: 'proxy-cn' } } })).toEqual(['auth.mtls.userFrom: proxy-cn needs a listener with proxyProtocol'])
+  })
+  test('their order is that of the file, whatever the schema\'s', () => {
+    const file = join(folder, 'order.json')
+    const ways = (auth: object): string[] => {
+      writeFileSync(file, JSON.stringify({ auth }))
+      return Object.keys(loadConfig({ file, env: { PARLEY_AUTH_ANONYMOUS: 'guest' }, cwd: folder }).config.auth)
+    }
+    expect(ways({ static: { file: 'no.pem' }, http: { url: 'http://h' }, jwt: {} })).toEqual(['static', 'http', 'jwt', 'anonymous', 'dev', 'ticket'])
+    expect(ways({ http: { url: 'http://h' } })).toEqual(['http', 'anonymous', 'dev', 'jwt', 'ticket'])
+  })
+})
+
 describe('what this version cannot do', () => {
   test('is refused in a sentence, once each', () => {
     const content = {

@@ -15,7 +15,7 @@ function rig () {
   const clock = new FakeClock()
   let open = 0
   const world = { batcher: new WriteBatcher(), clock, logger: recordingLogger(), maxPacketBytes: 1 << 20, ended: async () => {} } as unknown as MqttWorld
-  const listeners = new Listeners(world, { logger: recordingLogger(), loopbackOnly: false, opened: () => { open++ }, closed: () => { open-- } })
+  const listeners = new Listeners(world, { logger: recordingLogger(), loopbackOnly: false, admits: () => true, opened: () => { open++ }, closed: () => { open-- } })
   listeners.share(server as never, 'http')
   /** A WebSocket that says nothing; whether the broker has sent its close frame. */
   const knock = (): (() => boolean) => {
