@@ -19,8 +19,6 @@ export const notYet: readonly { path: string, feature: string }[] = [
   { path: 'auth.mtls', feature: 'sign-in by client certificate' },
   { path: 'auth.anonymous', feature: 'anonymous sign-in' },
   { path: 'auth.jwt.jwksUrl', feature: 'fetching public keys' },
-  { path: 'listeners[].proxyProtocol', feature: 'the PROXY protocol' },
-  { path: 'listeners[].clientCa', feature: 'checking client certificates' },
   { path: 'retention.days', feature: 'retention by age' },
   { path: 'retention.perConversation', feature: 'retention by count' },
   { path: 'push', feature: 'push to devices that are away' },
