@@ -47,6 +47,7 @@ export interface StreamOwner { close (): void }
 
 /** Of a 3.x client, up to this much is read and dropped to answer `too-large`; more closes the connection. */
 export const MAX_SKIP_BYTES = 16 << 20
+const CONNECT = 0x10
 /** Largest packet before CONNECT is accepted. */
 const MAX_CONNECT_BYTES = 256 << 10
 /** Publishes without an answer past which a connection is not read (guarantee 5). */
@@ -186,7 +187,7 @@ export class Connection implements Link, Sink, LiveConnection {
 
   sized (header: number, bytes: number): 'take' | 'skip' | 'refuse' {
     if (this.phase !== 'ready') {
-      if (bytes <= MAX_CONNECT_BYTES) return 'take'
+      if (bytes <= MAX_CONNECT_BYTES && header === CONNECT) return 'take'
       this.close('broker')
       return 'refuse'
     }

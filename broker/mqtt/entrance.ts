@@ -167,7 +167,7 @@ export class Entrance {
     if (err.code === NO_CERTIFICATE) this.refused(address, NO_CERTIFICATE)
     else if (typeof socket.authorizationError === 'string') this.refused(address, socket.authorizationError)
     else {
-      this.deps.turnedAway('tls')
+      if (err.code !== 'ECONNRESET') this.deps.turnedAway('tls')
       this.deps.logger.debug({ err, listener: this.name, address }, 'TLS handshake failed')
     }
   }
