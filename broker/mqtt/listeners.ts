@@ -27,7 +27,7 @@ export interface ListenerOptions {
  * TCP asks a peer that was silent this long whether it is still there, ten times in ten seconds: clients with
  * keep-alive 0 have nothing else. Longer than the keep-alive that phones are told to use, whose radio it would wake.
  */
-export const PROBE_AFTER_MS = 300_000
+const PROBE_AFTER_MS = 300_000
 
 /** Opens the listeners and hands what they accept to their entrances. */
 export class Listeners {
@@ -89,6 +89,7 @@ export class Listeners {
   /** MQTT over WebSocket at `/mqtt` of an HTTP server that is not ours. */
   share (server: HttpServer, name: string): void {
     server.on('connection', socket => {
+      socket.setKeepAlive(true, PROBE_AFTER_MS)
       if (this.descriptors.take(socket, 'http')) return
       this.full(name)
       socket.destroy()
