@@ -162,7 +162,7 @@ export class Entrance {
   /** A handshake that came to nothing: a port scan, a plain client on the TLS port, a certificate that does not stand. */
   private failed (err: NodeJS.ErrnoException, socket: TLSSocket): void {
     // when Node has closed it the address is known only by the socket below, which nothing public leads to
-    const { _parent: below = socket } = socket as { _parent?: Socket }
+    const below = (socket as { _parent?: Socket | null })._parent ?? socket
     const address = plainAddress(below.remoteAddress)
     if (err.code === NO_CERTIFICATE) this.refused(address, NO_CERTIFICATE)
     else if (typeof socket.authorizationError === 'string') this.refused(address, socket.authorizationError)
