@@ -138,8 +138,8 @@ describe.each(PROTOCOLS)('%s', protocol => {
     expect(shown).toEqual([])
   })
 
-  test('a header twice is no MQTT, no TLS and no HTTP', async () => {
-    const p = await start()
+  test('a header twice is no MQTT, no TLS and no HTTP, which is told at once', async () => {
+    const p = await start(new FakeClock())
     for (const header of [V1, tcp4('192.0.2.7')]) {
       const socket = await opened(p, protocol)
       const answer = heard(socket)

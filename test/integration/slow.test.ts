@@ -169,3 +169,17 @@ test('idle connections are no slow ones: WebSocket pings and pongs begin no pack
   c.end()
   ws.terminate()
 })
+
+test('messages too large, one behind the other, are dropped as they come, however long that goes on', async () => {
+  const c = await p.client({ user: 'mallory' })
+  const large = PUBLISH(400_000)
+  c.raw(large.subarray(0, 10))
+  for (const _ of range(1, 12)) {
+    c.raw(Buffer.concat([large.subarray(10), large.subarray(0, 10)]))
+    await by.turn()
+    clock.advance(60_000)
+  }
+  await c.until(() => c.heard.filter(h => h.cmd === 'puback').length === 12)
+  expect(c.closed).toBe(false)
+  c.destroy()
+})

@@ -18,7 +18,7 @@ class FakeSocket extends Duplex {
 }
 
 /** A listener whose sockets are not the system's; who says CONNECT is signed in. */
-function rig () {
+function rig (proxyProtocol = false) {
   const clock = new FakeClock()
   const logger = recordingLogger()
   const away: string[] = []
@@ -26,7 +26,7 @@ function rig () {
   const connector = { connect: async (c: Connection) => { c.ready([]) } }
   const world = { batcher: new WriteBatcher(), clock, logger, connector, maxPacketBytes: 1 << 20, ended: async () => {} } as unknown as MqttWorld
   const entrance = new Entrance('mqtt:1883', world, { logger, loopbackOnly: false, opened: () => { open++ }, closed: () => { open-- }, turnedAway: why => { away.push(why) } })
-  entrance.build({ proxyProtocol: false, certificate: null, clientCert: undefined, webSocket: null })
+  entrance.build({ proxyProtocol, certificate: null, clientCert: undefined, webSocket: null })
   let port = 0
   const knock = (remoteAddress?: string) => {
     const socket = new FakeSocket(remoteAddress, ++port)
@@ -69,6 +69,22 @@ test('who has signed in takes no place, and who is gone neither', async () => {
   entrance.stop()
   await turn()
   expect(open()).toBe(10) // signed in
+})
+
+test('behind a balancer the addresses that it tells are counted, not its own', async () => {
+  const { away, entrance, knock } = rig(true)
+  const passOn = (address: string): FakeSocket => {
+    const socket = knock('10.0.0.1')
+    socket.push(`PROXY TCP4 ${address} 10.0.0.2 1 2\r\n`)
+    return socket
+  }
+  const crowd = range(1, 6000).map(() => passOn('192.0.2.1'))
+  const others = range(1, 4000).map(n => passOn(`198.51.${n >> 8}.${n & 255}`))
+  await turn()
+  const other = passOn('203.0.113.1')
+  expect([other.destroyed, crowd[0]!.destroyed, others.filter(s => s.destroyed), away]).toEqual([false, true, [], ['crowded']])
+  entrance.stop()
+  await turn()
 })
 
 test('a socket that is reset before it was accepted is no error', async () => {
