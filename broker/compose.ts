@@ -189,7 +189,7 @@ async function assemble (config: Config, { logger, clock, baseDir }: { logger: L
     }
   })
   const keepAlive = new KeepAlive(registry, clock)
-  const listeners = new Listeners(world, { logger, loopbackOnly: config.auth.dev, admits: address => signIn.admits(address), opened: () => metrics.opened(), closed: () => metrics.closed() })
+  const listeners = new Listeners(world, { logger, loopbackOnly: config.auth.dev, admits: address => signIn.admits(address), opened: () => metrics.opened(), closed: () => metrics.closed(), turnedAway: why => metrics.turnedAway(why) })
   const http = httpApi({
     logger, metrics: metrics.registry,
     parts: () => [{ name: 'store', ...stores.health() }, { name: 'node', ok: !draining, ...(draining ? { why: 'draining' } : {}) }]

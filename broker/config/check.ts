@@ -2,6 +2,7 @@ import { X509Certificate, createPrivateKey } from 'node:crypto'
 import { readFileSync, statSync } from 'node:fs'
 import { isUserId } from '../domain/ids.js'
 import { isFilter } from '../domain/topics.js'
+import { readAuthorities } from './authority.js'
 import { whyUnreadable } from './read-file.js'
 import type { Config, ListenerConfig } from './schema.js'
 
@@ -73,7 +74,8 @@ function checkListener (listener: Loose<ListenerConfig>, path: string, report: R
   if (clientCert !== undefined && clientCa === undefined) report(`${path}.clientCert`, 'needs clientCa, the authority to check with')
   const chain = readable(cert, `${path}.cert`, report)
   const secret = readable(key, `${path}.key`, report)
-  readable(clientCa, `${path}.clientCa`, report)
+  const authorities = readable(clientCa, `${path}.clientCa`, report)
+  parsed(authorities, `${path}.clientCa`, 'holds no certificate (PEM), or one that is cut off', readAuthorities, report)
   const certificate = parsed(chain, `${path}.cert`, 'holds no certificate (PEM)', (pem) => new X509Certificate(pem), report)
   const privateKey = parsed(secret, `${path}.key`, 'holds no private key (PEM, without a passphrase)', createPrivateKey, report)
   if (certificate !== undefined && privateKey !== undefined && !certificate.checkPrivateKey(privateKey)) report(`${path}.key`, 'does not belong to the certificate in cert')

@@ -13,8 +13,6 @@ export const notYet: readonly { path: string, feature: string }[] = [
   { path: 'mongo', feature: 'cluster mode' },
   { path: 'redis', feature: 'cluster mode' },
   { path: 'admin', feature: 'a separate admin address' },
-  { path: 'listeners[].proxyProtocol', feature: 'the PROXY protocol' },
-  { path: 'listeners[].clientCa', feature: 'checking client certificates' },
   { path: 'retention.days', feature: 'retention by age' },
   { path: 'retention.perConversation', feature: 'retention by count' },
   { path: 'push', feature: 'push to devices that are away' },

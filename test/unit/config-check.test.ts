@@ -63,6 +63,18 @@ describe('certificates', () => {
   test('clientCert needs clientCa', () => {
     expect(tls({ cert: 'tls.crt', key: 'tls.key', clientCert: 'optional' })).toEqual(['listeners[0].clientCert: needs clientCa, the authority to check with'])
   })
+  test('clientCa holds certificates, all of them whole', () => {
+    const problem = 'listeners[0].clientCa: holds no certificate (PEM), or one that is cut off'
+    const pair = { cert: 'tls.crt', key: 'tls.key' }
+    expect(tls({ ...pair, clientCa: 'tls.crt' })).toEqual([])
+    expect(tls({ ...pair, clientCa: 'nope.crt' })).toEqual(['listeners[0].clientCa: nope.crt: there is no such file'])
+    for (const content of ['', 'hello', key, cert + cert.slice(0, 300), cert.replace('MIIB', 'MIIX'), cert.replace('CERTIFICATE-----\n', 'CERTIFICATE-----\n***\n')]) {
+      writeFileSync(join(folder, 'ca.crt'), content)
+      expect([content, tls({ ...pair, clientCa: 'ca.crt' })]).toEqual([content, [problem]])
+    }
+    writeFileSync(join(folder, 'ca.crt'), `Subject: CN=localhost\n${cert}\n${cert}`)
+    expect(tls({ ...pair, clientCa: 'ca.crt' })).toEqual([])
+  })
   test('other files that are named have to be there', () => {
     expect(problemsOf({ auth: { jwt: { publicKeyFile: 'nope.pem' } } })).toEqual(['auth.jwt.publicKeyFile: nope.pem: there is no such file'])
     expect(problemsOf({ dataDir: 'tls.crt' })).toEqual(['dataDir: is a file, not a folder'])
