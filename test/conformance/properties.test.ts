@@ -1,5 +1,5 @@
 import type { IPublishPacket } from 'mqtt-packet'
-import { cut, field, packet, short } from '../support/bytes.js'
+import { cut, field, packet, short, sized } from '../support/bytes.js'
 import type { Client } from '../support/client.js'
 import { ordinaryNode, payloads } from '../support/ordinary.js'
 
@@ -16,7 +16,7 @@ const PASSED_ON = short(
   0x09, field(Buffer.from([0, 255, 0xc0, 0x80])), // Correlation Data: any bytes
   ...['b', '2', 'a', 'b', '1', '', 'a', 'b'].flatMap((name, i) => [0x26, field(name), field(`${i}\ufeff`)])
 )
-const publish = (topic: string, properties: Buffer, payload = 'x'): Buffer => packet(0x32, short(field(topic), 0, 9, properties.length, properties, payload))
+const publish = (topic: string, properties: Buffer, payload = 'x'): Buffer => packet(0x32, short(field(topic), 0, 9, sized(properties), payload))
 
 /** The user properties that stand in properties, in their order; and all else. */
 function read (properties: Buffer): { user: [string, string][], rest: Record<string, string> } {
@@ -75,7 +75,7 @@ test('properties of a will are published as they came, user properties in their 
   const heard = propertiesHeard(watcher)
   const c = await node.open(5)
   const properties = short(0x18, 0, 0, 0, 0, PASSED_ON) // a will delay of 0, which is nobody else's
-  c.raw(packet(0x10, short(field('MQTT'), 5, 0x8e, 0, 60, 0, field('phone'), properties.length, properties, field(topic), field('gone'), field(node.user()))))
+  c.raw(packet(0x10, short(field('MQTT'), 5, 0x8e, 0, 60, 0, field('phone'), sized(properties), field(topic), field('gone'), field(node.user()))))
   await c.until(() => c.heard.length > 0, 'CONNACK')
   c.destroy()
   await watcher.got(topic, 1)

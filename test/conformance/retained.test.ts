@@ -3,12 +3,21 @@ import { inBoth, ordinaryNode, payloads, sayOnce, subscribe } from '../support/o
 
 const node = ordinaryNode()
 
-/** What a new subscriber of the topic is sent for it. */
-async function retained (version: 4 | 5, topic: string): Promise<[payload: string, qos: number, retain: boolean][]> {
+/** Once this resolves a subscriber has been sent what was retained for what it subscribed to before. */
+async function sent (c: Client): Promise<void> {
+  const end = node.topic()
+  await c.subscribe(end, 1)
+  await c.say(end, 'x')
+  await c.got(end, 1)
+  await c.unsubscribe(end)
+}
+
+/** What a new subscriber of the filter is sent for it. */
+async function retained (version: 4 | 5, filter: string): Promise<[payload: string, qos: number, retain: boolean][]> {
   const c = await node.client({ version })
-  await c.subscribe(topic, 2)
-  await c.settled()
-  return c.on(topic).map(d => [d.packet.payload.toString(), d.qos, d.packet.retain])
+  await c.subscribe(filter, 2)
+  await sent(c)
+  return c.on(filter.replace('/#', '')).map(d => [d.packet.payload.toString(), d.qos, d.packet.retain])
 }
 
 async function retain (c: Client, topic: string, payload: string, qos: 0 | 1 | 2 = 1): Promise<void> {
@@ -52,6 +61,7 @@ inBoth('an empty one is delivered as usual, removes what was retained, and is no
   for (const qos of [0, 1, 2] as const) {
     await retain(c, topic, 'to be removed')
     await c.subscribe(topic, 1)
+    await sent(c)
     const before = c.on(topic).length
     await retain(c, topic, '', qos)
     await c.until(() => c.on(topic).length > before, 'the empty message')
@@ -87,7 +97,7 @@ describe('MQTT 5', () => {
   const got = async (c: Client, topic: string, rh: 0 | 1 | 2): Promise<number> => {
     const before = c.on(topic).length
     await subscribe(c, [{ topic, qos: 1, rh }])
-    await c.settled()
+    await sent(c)
     return c.on(topic).length - before
   }
 

@@ -5,11 +5,14 @@ type Bytes = number | string | Buffer
 /** Bytes one behind the other; a number is one byte. */
 export const short = (...b: Bytes[]): Buffer => Buffer.concat(b.map(x => typeof x === 'number' ? Buffer.from([x]) : Buffer.from(x as string)))
 
-/** A packet of any head and body. */
-export const packet = (head: number, body: Buffer): Buffer => {
-  const length = body.length < 128 ? [body.length] : body.length < 16_384 ? [body.length & 127 | 128, body.length >> 7] : [body.length & 127 | 128, body.length >> 7 & 127 | 128, body.length >> 14]
-  return Buffer.concat([Buffer.from([head, ...length]), body])
+/** Bytes with their length before them, as a Variable Byte Integer of at most three bytes: properties. */
+export const sized = (b: Buffer): Buffer => {
+  const length = b.length < 128 ? [b.length] : b.length < 16_384 ? [b.length & 127 | 128, b.length >> 7] : [b.length & 127 | 128, b.length >> 7 & 127 | 128, b.length >> 14]
+  return Buffer.concat([Buffer.from(length), b])
 }
+
+/** A packet of any head and body. */
+export const packet = (head: number, body: Buffer): Buffer => short(head, sized(body))
 
 /** A string or binary data, its length before it. */
 export const field = (s: string | Buffer): Buffer => { const b = Buffer.from(s as string); return Buffer.concat([Buffer.from([b.length >> 8, b.length & 255]), b]) }
