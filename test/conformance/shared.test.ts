@@ -82,8 +82,9 @@ test('what a member refuses by PUBACK or PUBREC goes to nobody else [MQTT5-4.8.2
   expect(all.flatMap(c => payloads(c, topic)).map(Number).sort((a, b) => a - b)).toEqual(range(1, 8))
 })
 
-test('a shared filter has a share name and a filter; other names of it are granted [MQTT5-4.8.2-1 4.8.2-2]', async () => {
+test('a shared filter without a share name or a filter is refused; any other share name is granted [MQTT5-4.8.2-1 4.8.2-2]', async () => {
   const topic = node.topic()
   const c = await node.client({ version: 5 })
+  for (const filter of ['$share', '$share/', '$share/x', '$share/x/', `$share//${topic}`, '$share//']) expect(await c.subscribe(filter, 1)).toBeGreaterThanOrEqual(0x80)
   for (const filter of [`$share/a/${topic}`, `$share/$/${topic}/#`, `$share/a b/+/${topic}`, '$share/a//', `$share/\u00e9/${topic}`]) expect([filter, await c.subscribe(filter, 1)]).toEqual([filter, 1])
 })

@@ -225,7 +225,8 @@ export class Subscriber {
 
   private transmit (link: TopicLink, message: TopicMessage, how: Parameters<TopicLink['give']>[1]): boolean {
     const { count, clock } = this.world
-    if (message.expiresMs !== 0 && message.expiresMs <= clock.now()) { count.dropped.expired++; return false }
+    // what was sent once does not expire [MQTT-3.3.2-5] [MQTT-4.3.3-7]
+    if (!how.dup && message.expiresMs !== 0 && message.expiresMs <= clock.now()) { count.dropped.expired++; return false }
     if (!link.give(message, how)) { count.dropped.large++; return false }
     count.delivered++
     return true
