@@ -267,7 +267,7 @@ export class Connection implements Link, TopicLink, Sink, LiveConnection {
     const topic = b.toString('latin1', body + 2, topicEnd)
     const known = topic === this.lastTopic ? this.lastPublish : this.world.chat.parse(this, topic)
     if (known === null || at > end) return false
-    this.world.chat.publish(this, known, { topic, payload: b.subarray(at, end), qos: qos as 0 | 1, dup: (flags & 8) !== 0, retain: false, packetId })
+    this.world.chat.publish(this, known, { topic, payload: b.subarray(at, end), qos: qos as 0 | 1, dup: qos === 1 && (flags & 8) !== 0, retain: false, packetId })
     return true
   }
 
