@@ -90,12 +90,12 @@ inBoth('QoS 2: in a new session the identifier means a new message [MQTT3-3.1.2-
   expect(payloads(s, topic)).toEqual(['old', 'new'])
 })
 
-inBoth('answers come in the order of what they answer [MQTT-4.6.0-2 4.6.0-3] [MQTT3-4.6.0-6]', async version => {
+inBoth('answers come in the order of what they answer, although some have to wait for the disk [MQTT-4.6.0-2 4.6.0-3] [MQTT3-4.6.0-6]', async version => {
   const topic = node.topic()
   const c = await node.client({ version })
   const ids = range(1, 60)
   c.socket.cork()
-  for (const id of ids) send(c, topic, `${id}`, id % 3 === 0 ? 2 : 1, id)
+  for (const id of ids) send(c, id % 5 < 2 ? topic : 'u/somebody/msg', `${id}`, id % 3 === 0 ? 2 : 1, id)
   c.socket.uncork()
   await c.until(() => all(c, 'puback').length + all(c, 'pubrec').length === ids.length, 'all answers')
   expect(all(c, 'puback')).toEqual(ids.filter(id => id % 3 !== 0))
