@@ -55,8 +55,8 @@ export interface RunningNode {
   addresses: { protocol: string, url: string }[]
   /** Drains: no new connections, sessions leave, writes are flushed. */
   close (): Promise<void>
-  /** Certificates are read again. */
-  reload (): Promise<void>
+  /** Certificates are read again, and the rules for ordinary topics are those of this configuration. */
+  reload (config: Pick<Config, 'acl'>): Promise<void>
 }
 
 /** What a node needs beside its configuration. */
@@ -84,7 +84,8 @@ async function assemble (config: Config, { logger, clock, baseDir }: { logger: L
   const registry = new Registry()
   const metrics = new Metrics({
     sessions: () => registry.size,
-    inFlight: () => { let n = 0; for (const c of registry.all()) n += c.session.flights.size; return n }
+    inFlight: () => { let n = 0; for (const c of registry.all()) n += c.session.flights.size; return n },
+    topics: () => topics.counts
   })
   const roster = new Roster()
   const access = new Access(directory, config.users.unknown)
@@ -210,7 +211,10 @@ async function assemble (config: Config, { logger, clock, baseDir }: { logger: L
   }
   const { port } = http.server.address() as { port: number }
   const at = config.http.host.includes(':') ? `[${config.http.host}]` : config.http.host
-  return { addresses: [...listeners.addresses, { protocol: 'http', url: `http://${at}:${port}` }], close, reload: async () => { await listeners.reload() } }
+  return { addresses: [...listeners.addresses, { protocol: 'http', url: `http://${at}:${port}` }], close, reload: async fresh => {
+    book.replace(fresh.acl)
+    await listeners.reload()
+  }  }
 }
 
 /** Sends the sessions away at the configured rate, within the time that leaves room for the last writes. */

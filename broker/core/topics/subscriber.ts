@@ -129,10 +129,11 @@ export class Subscriber {
     this.waitingBytes += bytes
   }
 
+  private get full (): boolean { return this.world.queuedMessages !== 0 && this.stored >= this.world.queuedMessages }
+
   /** Takes a place in the stored queue, whose row the caller writes; 0: it is full, the message is dropped. */
   place (): number {
-    const most = this.world.queuedMessages
-    if (most !== 0 && this.stored >= most) { this.world.count.dropped.queue++; return 0 }
+    if (this.full) { this.world.count.dropped.queue++; return 0 }
     this.stored++
     return ++this.lastOrder
   }
@@ -249,7 +250,7 @@ export class Subscriber {
   /** False: none is left, or as many as may be are on their way. */
   private giveRetained (): boolean {
     const next = this.retained[0]
-    if (next === undefined || (this.persistent && this.placing >= PAGE)) return false
+    if (next === undefined || (this.persistent && (this.placing >= PAGE || this.full))) return false
     const message = this.world.retained(next.topic)
     const qos = message === undefined ? 0 : Math.min(message.qos, next.qos) as 0 | 1 | 2
     const order = qos > 0 && this.persistent ? this.place() : 0
@@ -258,7 +259,7 @@ export class Subscriber {
     const ids = next.id === 0 ? [] : [next.id]
     if (qos === 0) this.giveOnce(message, true, ids)
     else if (!this.persistent) this.give(message, qos, true, ids)
-    else if (order !== 0) this.placeRetained({ order, message, qos, retain: true, ids, released: false })
+    else this.placeRetained({ order, message, qos, retain: true, ids, released: false })
     return true
   }
 
