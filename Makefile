@@ -19,6 +19,7 @@ check: dist/.stamp ## types, lint, layers, generated docs: what CI checks
 	npm run --silent layers
 	npm run --silent docs:config -- --check
 	npm run --silent docs:operations -- --check
+	npm run --silent docs:conformance -- --check
 
 dev: dist/.stamp ## rebuild and restart at every change
 	@npx tsc -p tsconfig.build.json --watch --preserveWatchOutput & \

@@ -2,7 +2,7 @@
 export default {
   // The folders say what a test is: `npm test -- test/unit` runs one kind.
   roots: ['<rootDir>/test'],
-  testMatch: ['<rootDir>/test/{unit,contract,integration,faults,fuzz}/**/*.test.ts'],
+  testMatch: ['<rootDir>/test/{unit,contract,integration,conformance,faults,fuzz}/**/*.test.ts'],
   testEnvironment: 'node',
   // A database or socket that a finished file left open still reads its globals
   // (performance.now and the like); jest would warn in the middle of the next file's run.

@@ -1,6 +1,5 @@
 import { Aedes } from 'aedes'
 import type { IConnectPacket, ISubscription, Packet } from 'mqtt-packet'
-import { fewLevels } from '../domain/filters.js'
 import { type InboxFilter, inboxFilter } from '../domain/topics.js'
 import type { Logger } from '../ports/logger.js'
 import type { Asking, Connection, StreamOwner } from './connection.js'
@@ -121,7 +120,10 @@ export class AedesHost {
       packet.subscriptions = packet.subscriptions.map((s, i) => granted[i] === true
         ? { ...s, topic: `$granted/${i}`, standsFor: { ...s, topic: inside(s.topic) } }
         : { ...s, topic: `${DENIED}${i}` })
-    } else packet.unsubscriptions = packet.unsubscriptions.map((f, i) => fewLevels(f) ? inside(f) : `${DENIED}${i}`)
+    } else {
+      // Aedes asks after each name once, and closes on some that nobody holds [MQTT-3.10.4-5] [MQTT-3.10.4-6]
+      packet.unsubscriptions = packet.unsubscriptions.map((filter, i, all) => inside(filter) in client.subscriptions && all.indexOf(filter) === i ? inside(filter) : `${DENIED}${i}`)
+    }
     const next = client._nextBatch
     client._nextBatch = err => { next(err); connection.subscribed() } // goes along with the packet
     enqueue(packet)

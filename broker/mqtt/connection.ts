@@ -280,7 +280,7 @@ export class Connection implements Link, TopicLink, Sink, LiveConnection {
   private publishFast (b: Buffer, start: number, body: number, end: number): boolean {
     const flags = b[start]!
     const qos = flags >> 1 & 3
-    if (qos > 1 || (flags & 1) === 1 || end - body < 2) return false
+    if (qos > 1 || (flags & 1) === 1 || (flags & 15) === 8 || end - body < 2) return false
     const topicEnd = body + 2 + (b[body]! << 8 | b[body + 1]!)
     const first = b[body + 2]
     if (topicEnd > end || (first !== 117 && first !== 103) || b[body + 3] !== 47) return false
@@ -370,10 +370,13 @@ export class Connection implements Link, TopicLink, Sink, LiveConnection {
   /** For this turn's one write. Never waits, and never refuses: what may grow is bounded by who writes. */
   send (bytes: Buffer): void { if (this.phase !== 'closed') this.batch.push(bytes) }
 
+  /** Whether the client takes a packet of that size [MQTT-3.1.2-24]. */
+  fits (packet: Buffer): boolean { return this.maxPacketBytes === 0 || packet.length <= this.maxPacketBytes }
+
   deliver (out: Outgoing, qos: 0 | 1, packetId: number, dup: boolean, long: boolean): void {
     if (this.phase === 'closed') return
     let frame = publishFrame(out, qos, this.version === 5, long ? `u/${this.session.user}` : null)
-    if (this.maxPacketBytes !== 0 && frame.length > this.maxPacketBytes) return // what must not be lost was measured before [MQTT-3.1.2-24]
+    if (!this.fits(frame)) return // what must not be lost was measured before [MQTT-3.1.2-24]
     if (dup) frame = withDup(frame)
     if (qos === 0) this.batch.push(frame)
     else this.batch.push(frame, packetIdAt(frame), packetId)
@@ -402,7 +405,7 @@ export class Connection implements Link, TopicLink, Sink, LiveConnection {
     const frame = alias === 0 && (ids.length === 0 || !v5)
       ? sharedFrame(m, qos, dup, retain, v5, nowMs)
       : topicFrame(m, { v5, qos, dup, retain, ids, alias, aliasKnown: known }, nowMs)
-    if (this.maxPacketBytes !== 0 && frame.length > this.maxPacketBytes) return false // [MQTT-3.1.2-24]
+    if (!this.fits(frame)) return false // [MQTT-3.1.2-25]
     if (alias !== 0 && !known) this.aliases!.used(m.topic, alias)
     if (qos === 0) this.batch.push(frame)
     else this.batch.push(frame, packetIdAt(frame), packetId)
@@ -444,7 +447,9 @@ export class Connection implements Link, TopicLink, Sink, LiveConnection {
   /** CONNACK was written: the session takes up what it held, and what came meanwhile is read. */
   ready (held: [InboxFilter, 0 | 1][]): void {
     if (this.phase !== 'connecting') return
-    this.send(accepted(this, this.world.maxPacketBytes))
+    const welcome = accepted(this, this.world.maxPacketBytes)
+    if (!this.fits(welcome)) { this.close('broker'); return }
+    this.send(welcome)
     this.phase = 'ready'
     this.signedIn()
     this.wire.signedIn?.()

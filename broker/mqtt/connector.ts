@@ -121,7 +121,7 @@ export class Connector implements Connections {
   }
 
   private refuse (c: Connection, answer: Buffer | null): void {
-    if (answer !== null) c.send(answer)
+    if (answer !== null && c.fits(answer)) c.send(answer)
     c.close('broker')
   }
 

@@ -93,12 +93,25 @@ export function decode (bytes: Buffer, version: number): Packet | Error {
   return got instanceof Error ? got : fault(got, bytes) ?? got
 }
 
+const OF_ACKS = ['reasonString', 'userProperties']
+/** The properties of a client's packets [MQTT-2.2.2.2], as mqtt-packet names them; those of PUBLISH and wills are read elsewhere. */
+const PROPERTIES: Partial<Record<Packet['cmd'], readonly string[]>> = {
+  connect: ['sessionExpiryInterval', 'receiveMaximum', 'maximumPacketSize', 'topicAliasMaximum', 'requestResponseInformation', 'requestProblemInformation', 'userProperties', 'authenticationMethod', 'authenticationData'],
+  puback: OF_ACKS, pubrec: OF_ACKS, pubrel: OF_ACKS, pubcomp: OF_ACKS,
+  subscribe: ['subscriptionIdentifier', 'userProperties'],
+  unsubscribe: ['userProperties'],
+  disconnect: ['sessionExpiryInterval', 'reasonString', 'userProperties', 'serverReference']
+}
+
 /** What mqtt-packet lets pass and the standard does not. */
 function fault (p: Packet, bytes: Buffer): Error | undefined {
   if (p.messageId !== undefined && !(p.messageId > 0)) return new Error('no packet id') // [MQTT-2.2.1-3]; -1 stands for one that is cut off
   if ((p.cmd === 'subscribe' ? p.subscriptions : p.cmd === 'unsubscribe' ? p.unsubscriptions : null)?.length === 0) return new Error('no filter') // [MQTT-3.8.3-2] [MQTT-3.10.3-2]
+  const own = (p as { properties?: object }).properties
+  const strange = Object.keys(own ?? {}).find(name => PROPERTIES[p.cmd]?.includes(name) === false)
+  if (strange !== undefined) return new Error(`${strange} is no property of ${p.cmd.toUpperCase()}`)
   const texts = strings(p)
-  for (const props of [(p as { properties?: object }).properties, (p as { will?: { properties?: object } }).will?.properties]) {
+  for (const props of [own, (p as { will?: { properties?: object } }).will?.properties]) {
     for (const [name, v] of Object.entries(props ?? {}) as [string, unknown][]) {
       // of a CONNECT with two Session Expiry Intervals Aedes's process would die [MQTT-2.2.2-2]
       if (Array.isArray(v)) return new Error(`${name} is given twice`)

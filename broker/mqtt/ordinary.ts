@@ -6,7 +6,7 @@ import { type AclBook, TopicAcl } from '../domain/acl.js'
 import { fewLevels, isTopicName, shareOf } from '../domain/filters.js'
 import type { SessionId } from '../domain/ids.js'
 import type { TopicMessage, TopicSubscription } from '../domain/topic-message.js'
-import { inboxFilter, isOurs } from '../domain/topics.js'
+import { isOurs, parseFilter } from '../domain/topics.js'
 import type { Clock } from '../ports/clock.js'
 import type { Logger } from '../ports/logger.js'
 import type { TopicChange, TopicStore } from '../ports/topics.js'
@@ -130,7 +130,9 @@ export class Ordinary {
 
   /** Whether a filter may be granted: one of the own inbox, or one that the rules allow. */
   maySubscribe (c: Connection, filter: string): boolean {
-    if (inboxFilter(filter, c.session.user) !== null) return c.identity!.anonymous !== true
+    const wanted = parseFilter(filter, c.session.user)
+    if (wanted === 'foreign') return false
+    if (wanted !== 'ordinary') return c.identity!.anonymous !== true
     return fewLevels(filter) && shareOf(filter) !== 'bad' && c.acl!.maySubscribe(filter)
   }
 

@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import mqtt, { type Packet } from 'mqtt-packet'
 import { Bystanders } from '../support/bystanders.js'
+import { field, packet, short } from '../support/bytes.js'
 import { Client, connectPacket } from '../support/client.js'
 import { range } from '../support/inbox.js'
 import { closeAll, type Parley, startParley } from '../support/parley.js'
@@ -13,13 +14,6 @@ afterEach(async () => { await by.unharmed(); await closeAll() })
 type Version = 3 | 4 | 5
 const bytes = (version: Version, ...packets: object[]): Buffer => Buffer.concat(packets.map(packet => mqtt.generate(packet as Packet, { protocolVersion: version })))
 const hello = (version: Version): object => connectPacket({ user: 'mallory', version })
-const short = (...b: (number | string | Buffer)[]): Buffer => Buffer.concat(b.map(x => typeof x === 'number' ? Buffer.from([x]) : Buffer.from(x as string)))
-/** A packet of any head and body. */
-const packet = (head: number, body: Buffer): Buffer => {
-  const length = body.length < 128 ? [body.length] : body.length < 16_384 ? [body.length & 127 | 128, body.length >> 7] : [body.length & 127 | 128, body.length >> 7 & 127 | 128, body.length >> 14]
-  return Buffer.concat([Buffer.from([head, ...length]), body])
-}
-const field = (s: string | Buffer): Buffer => { const b = Buffer.from(s as string); return Buffer.concat([Buffer.from([b.length >> 8, b.length & 255]), b]) }
 const connect5 = (properties: Buffer, flags = 2, ...payload: (string | Buffer)[]): Buffer => packet(0x10, short(field('MQTT'), 5, flags, 0, 0, properties.length, properties, field('phone'), ...payload))
 
 /** Writes and waits until the broker closes. */

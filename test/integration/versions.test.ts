@@ -33,7 +33,7 @@ async function stock (protocol: string, version: 3 | 4 | 5, options: IClientOpti
 
 const ways = ['mqtt', 'mqtts', 'ws', 'wss', 'http'].flatMap(protocol => ([3, 4, 5] as const).map(version => [protocol, version] as const))
 
-test.each(ways)('a stock client chats over %s with MQTT version byte %i', async (protocol, version) => {
+test.each(ways)('a stock client chats over %s with MQTT version byte %i [MQTT3-7.0.0-2 7.1.1-1] [MQTT5-4.2.0-1]', async (protocol, version) => {
   const [anna, ben] = [`anna-${protocol}-${version}`, `ben-${protocol}-${version}`]
   const b = await stock(protocol, version, { username: ben, clientId: 'phone', clean: false, properties: version === 5 ? { sessionExpiryInterval: 60 } : undefined })
   await b.client.subscribeAsync('me/#', { qos: 1 })

@@ -226,7 +226,8 @@ export class Subscriber {
 
   private transmit (link: TopicLink, message: TopicMessage, qos: 0 | 1 | 2, packetId: number, dup: boolean, retain: boolean, ids: readonly number[]): boolean {
     const { count, clock } = this.world
-    if (message.expiresMs !== 0 && message.expiresMs <= clock.now()) { count.dropped.expired++; return false }
+    // what was sent once does not expire [MQTT-3.3.2-5] [MQTT-4.3.3-7]
+    if (!dup && message.expiresMs !== 0 && message.expiresMs <= clock.now()) { count.dropped.expired++; return false }
     if (!link.give(message, qos, packetId, dup, retain, ids)) { count.dropped.large++; return false }
     count.delivered++
     return true
