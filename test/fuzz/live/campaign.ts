@@ -62,8 +62,7 @@ export class Campaign {
       await playScript(this.target.port, scriptOf(this.o.seed, n), v => { this.verdicts[v]++; this.played++ })
     } catch (e) {
       // of a process that is gone every connection breaks: then none of them is the news
-      const why = e instanceof Misbehaviour ? e.message : (e as Error).stack ?? String(e)
-      if (this.target.fault === null) this.found(why, [n])
+      if (await this.target.sample() !== null) this.found(e instanceof Misbehaviour ? e.message : (e as Error).stack ?? String(e), [n])
     }
     this.running.delete(n)
     this.ended.unshift(n)

@@ -32,11 +32,10 @@ export class Couple {
   private async exchange (): Promise<void> {
     const said = performance.now()
     const n = this.arrived + 1
-    const puback = this.carol.say('u/dave/msg', { cid: randomUUID(), body: n })
+    const stored = this.carol.say('u/dave/msg', { cid: randomUUID(), body: n })
     const late = setTimeout(() => { this.fault ??= `message ${n} of the bystanders did not arrive within ${LATE_MS / 1000} s`; this.leave() }, LATE_MS)
     try {
-      await this.dave.until(() => this.dave.on('me/msg').length > 0, `message ${n} of a bystander`)
-      await puback
+      await Promise.all([stored, this.dave.until(() => this.dave.on('me/msg').length > 0, `message ${n} of a bystander`)])
       await this.dave.settled()
     } finally { clearTimeout(late) }
     const got = this.dave.on('me/msg').map(d => d.json.body)

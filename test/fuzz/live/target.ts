@@ -11,7 +11,7 @@ const ERROR_LEVEL = 50
 /** Listeners that pile up, a rejection that nobody handles: Node says so on standard error. */
 const NODE_WARNING = /^\(node:\d+\)/
 /** Lines of the log that are shown with a failure. */
-const LAST_LINES = 20
+const LAST_LINES = 40
 
 /** What a broker process says of itself, measured after a full garbage collection. */
 export interface Sample {
@@ -27,11 +27,13 @@ export interface Sample {
 export class Target {
   /** Why it is broken; null while it is not. */
   fault: string | null = null
+  private over = false
+  private asked: Promise<Sample | null> | null = null
   private readonly lines: string[] = []
 
   private constructor (private readonly home: Home, private readonly life: Life) {
     for (const stream of [life.child.stdout!, life.child.stderr!]) createInterface(stream).on('line', line => { this.hear(line) })
-    life.child.once('exit', (code, signal) => { this.fault ??= `the process ended (${signal ?? code}):\n${this.lastLines}` })
+    life.child.once('close', (code, signal) => { this.over = true; this.fault ??= `the process ended (${signal ?? code}):\n${this.lastLines}` })
   }
 
   /** @throws Error when it does not start */
@@ -51,24 +53,30 @@ export class Target {
     if (isError) this.fault ??= `the broker logged an error:\n${line}`
   }
 
-  /** Null: the process is gone. */
+  /** Null: the process is gone. Whoever asks while an answer is due gets that one. */
   async sample (): Promise<Sample | null> {
+    if (this.over) return null
+    this.asked ??= this.ask().finally(() => { this.asked = null })
+    return await this.asked
+  }
+
+  private async ask (): Promise<Sample | null> {
     const { child } = this.life
-    if (!child.connected) return null
-    child.send('sample')
-    const gone = new AbortController()
+    child.send('sample', () => {}) // it may be gone by now: then it closes
+    const answered = new AbortController()
     try {
       return await Promise.race([
-        once(child, 'message', { signal: gone.signal }).then(([sample]) => sample as Sample),
-        once(child, 'exit', { signal: gone.signal }).then(() => null)
+        once(child, 'message', { signal: answered.signal }).then(([sample]) => sample as Sample),
+        once(child, 'close', { signal: answered.signal }).then(() => null)
       ])
-    } finally { gone.abort() }
+    } finally { answered.abort() }
   }
 
   /** Ends the process, as an operator would, and removes its data. What it was asked to keep must be kept: it exits with 0. */
   async stop (): Promise<void> {
     const broken = this.fault
     const code = await this.life.stop()
+    if (!this.over) await once(this.life.child, 'close')
     this.fault = broken ?? (code === 0 ? null : `told to stop, the process ended with ${code}:\n${this.lastLines}`)
     await this.home.close()
   }
