@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import mqtt, { type Packet } from 'mqtt-packet'
 import { Bystanders } from '../support/bystanders.js'
+import { field, packet } from '../support/bytes.js'
 import { Client, connectPacket } from '../support/client.js'
 import { range } from '../support/inbox.js'
 import { closeAll, type Parley, startParley } from '../support/parley.js'
@@ -14,12 +15,6 @@ type Version = 3 | 4 | 5
 const bytes = (version: Version, ...packets: object[]): Buffer => Buffer.concat(packets.map(packet => mqtt.generate(packet as Packet, { protocolVersion: version })))
 const hello = (version: Version): object => connectPacket({ user: 'mallory', version })
 const short = (...b: (number | string | Buffer)[]): Buffer => Buffer.concat(b.map(x => typeof x === 'number' ? Buffer.from([x]) : Buffer.from(x as string)))
-/** A packet of any head and body. */
-const packet = (head: number, body: Buffer): Buffer => {
-  const length = body.length < 128 ? [body.length] : body.length < 16_384 ? [body.length & 127 | 128, body.length >> 7] : [body.length & 127 | 128, body.length >> 7 & 127 | 128, body.length >> 14]
-  return Buffer.concat([Buffer.from([head, ...length]), body])
-}
-const field = (s: string | Buffer): Buffer => { const b = Buffer.from(s as string); return Buffer.concat([Buffer.from([b.length >> 8, b.length & 255]), b]) }
 const connect5 = (properties: Buffer, flags = 2, ...payload: (string | Buffer)[]): Buffer => packet(0x10, short(field('MQTT'), 5, flags, 0, 0, properties.length, properties, field('phone'), ...payload))
 
 /** Writes and waits until the broker closes. */
@@ -65,6 +60,14 @@ test.each<[string, Version, Buffer]>([
   ['properties cut off', 5, packet(0x10, short(field('MQTT'), 5, 2, 0, 0, 100, 0x11, 0))],
   ['a client id cut off', 4, packet(0x10, short(field('MQTT'), 4, 2, 0, 0, 0, 50, 'abc'))],
   ['no client id', 4, packet(0x10, short(field('MQTT'), 4, 2, 0, 0))],
+  ['a CONNECT with something behind its end', 4, packet(0x10, short(field('MQTT'), 4, 0x82, 0, 0, field('a'), field('mallory'), 0))],
+  ['a property of a PUBLISH', 5, connect5(Buffer.from([0x23, 0, 1]), 0x82, field('mallory'))],
+  ['a property of a server', 5, connect5(short(0x12, field('x')), 0x82, field('mallory'))],
+  ['a flag of 2', 5, connect5(Buffer.from([0x17, 2]), 0x82, field('mallory'))],
+  ['a property of 0 given twice', 5, connect5(Buffer.from([0x11, 0, 0, 0, 0, 0x11, 0, 0, 0, 9]), 0x82, field('mallory'))],
+  ['properties that end within one', 5, packet(0x10, short(field('MQTT'), 5, 0x82, 0, 0, 3, 0x11, 0, 0, 0, 9, field('a'), field('mallory')))],
+  ['a will without its properties', 5, packet(0x10, short(field('MQTT'), 5, 0x86, 0, 0, 0, field('a'), field('w'), field('m'), field('mallory')))],
+  ['a Will Delay that is no will’s', 5, connect5(Buffer.from([0x18, 0, 0, 0, 1]), 0x82, field('mallory'))],
   ['an empty CONNECT', 4, packet(0x10, Buffer.alloc(0))],
   ['flags in the head', 4, Buffer.concat([Buffer.from([0x1f]), bytes(4, hello(4)).subarray(1)])],
   ['a length of five bytes', 4, Buffer.from([0x10, 0xff, 0xff, 0xff, 0xff, 0x01])],
@@ -91,6 +94,17 @@ test.each<[string, Version, Buffer]>([
   ['a content type given twice', 5, packet(0x32, short(field('u/bob/msg'), 0, 9, 8, 0x03, field('x'), 0x03, field('y'), 'x'))],
   ['a content type that is no UTF-8', 5, packet(0x32, short(field('u/bob/msg'), 0, 9, 4, 0x03, field(Buffer.from([0xff])), 'x'))],
   ['a user property with a NUL', 5, packet(0x32, short(field('u/bob/msg'), 0, 9, 7, 0x26, field('a'), field('\0'), 'x'))],
+  ['a topic alias given twice, first as 0', 5, packet(0x32, short(field('u/bob/msg'), 0, 9, 6, 0x23, 0, 0, 0x23, 0, 1, 'x'))],
+  ['a Subscription Identifier in a PUBLISH', 5, packet(0x32, short(field('u/bob/msg'), 0, 9, 2, 0x0b, 1, 'x'))],
+  ['properties longer than their PUBLISH', 5, packet(0x32, short(field('u/bob/msg'), 0, 9, 100, 0x01, 0))],
+  ['a PUBLISH that ends before its properties', 5, packet(0x32, short(field('u/bob/msg'), 0, 9))],
+  ['a length of properties without end', 5, packet(0x32, short(field('u/bob/msg'), 0, 9, 0xff, 0xff, 0xff, 0xff, 1))],
+  ['a Payload Format Indicator of 2', 5, packet(0x32, short(field('u/bob/msg'), 0, 9, 2, 0x01, 2, 'x'))],
+  ['a property of a CONNECT in a SUBSCRIBE', 5, packet(0x82, short(0, 9, 3, 0x21, 0, 9, field('me/#'), 1))],
+  ['a SUBSCRIBE that ends before its options', 4, packet(0x82, short(0, 9, field('me/#')))],
+  ['UNSUBSCRIBE with a NUL', 4, packet(0xa2, short(0, 9, field('me/\0')))],
+  ['UNSUBSCRIBE with id 0', 5, packet(0xa2, short(0, 0, 0, field('me/#')))],
+  ['UNSUBSCRIBE without its flags', 4, packet(0xa0, short(0, 9, field('me/#')))],
   ['SUBSCRIBE of nothing', 4, packet(0x82, Buffer.from([0, 9]))],
   ['SUBSCRIBE without its flags', 4, packet(0x80, short(0, 9, field('me/#'), 1))],
   ['SUBSCRIBE at QoS 3', 4, packet(0x82, short(0, 9, field('me/#'), 3))],
@@ -109,7 +123,19 @@ test.each<[string, Version, Buffer]>([
   ['type 15 in 3.1.1', 4, Buffer.from([0xf0, 0])],
   ['PINGREQ with flags', 4, Buffer.from([0xc1, 0])],
   ['PUBREL without its flags', 4, Buffer.from([0x60, 2, 0, 9])],
+  ['PINGREQ with a body', 4, Buffer.from([0xc0, 1, 0])],
+  ['PUBREL of id 0', 4, Buffer.from([0x62, 2, 0, 0])],
+  ['PUBREL with something behind its end', 4, Buffer.from([0x62, 3, 0, 9, 0])],
   ['PUBACK of one byte', 4, Buffer.from([0x40, 1, 0])],
+  ['PUBACK of id 0', 5, Buffer.from([0x40, 4, 0, 0, 0, 0])],
+  ['PUBACK with something behind its end', 4, Buffer.from([0x40, 4, 0, 9, 0, 0])],
+  ['PUBACK with a reason that is none', 5, Buffer.from([0x40, 3, 0, 9, 0x7f])],
+  ['PUBACK with a property of a PUBLISH', 5, Buffer.from([0x40, 6, 0, 9, 0, 2, 0x01, 1])],
+  ['PUBREC with flags', 4, Buffer.from([0x52, 2, 0, 9])],
+  ['PUBCOMP with a NUL in its Reason String', 5, packet(0x70, short(0, 9, 0, 4, 0x1f, field('\0')))],
+  ['DISCONNECT with a body', 4, Buffer.from([0xe0, 1, 0])],
+  ['DISCONNECT with a reason that is none', 5, Buffer.from([0xe0, 1, 0x7f])],
+  ['DISCONNECT with a server’s property', 5, packet(0xe0, short(0, 4, 0x1c, field('x')))],
   ['a length of five bytes', 4, Buffer.from([0x30, 0xff, 0xff, 0xff, 0xff, 0x01])],
   ['DISCONNECT with Session Expiry twice', 5, packet(0xe0, Buffer.from([0, 10, 0x11, 0, 0, 0, 1, 0x11, 0, 0, 0, 1]))]
 ])('after CONNACK %s ends the connection', async (_name, version, what) => {

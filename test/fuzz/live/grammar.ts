@@ -1,5 +1,6 @@
+import { field, length, long, word } from '../../support/bytes.js'
 import type { Dice } from './dice.js'
-import { data, type Field, id, length, long, plain, properties, type RawPacket, rest, text, word } from './packet.js'
+import { data, type Field, id, plain, properties, type RawPacket, rest, text } from './packet.js'
 import { FILTERS, IDS, LONGS, METHODS, NUMBERS, PAYLOADS, PROPERTIES, type PropertyKind, TOPICS, USERS } from './words.js'
 
 /** Of MQTT 3.1, 3.1.1 and 5.0, as CONNECT says it. */
@@ -11,14 +12,14 @@ export interface Speaker { user: string, version: Version }
 const named = (d: Dice, pattern: string, me: string): string => pattern.replace('%', d.chance(50) ? me : d.pick(USERS))
 
 function value (d: Dice, kind: PropertyKind): Buffer {
-  const string = (): Buffer => { const s = Buffer.from(d.pick(['', 'a', 'text/plain', 'application/json', 'me/rpc', 'me/rpc/x', 'fz/answer', 'cid', 'c9', 'ttl', '60'])); return Buffer.concat([word(s.length), s]) }
+  const string = (): Buffer => field(d.pick(['', 'a', 'text/plain', 'application/json', 'me/rpc', 'me/rpc/x', 'fz/answer', 'cid', 'c9', 'ttl', '60']))
   switch (kind) {
     case 'flag': return Buffer.from([d.int(2)])
     case 'word': return word(d.pick(NUMBERS.slice(1)))
     case 'long': return long(d.pick(LONGS.slice(1)))
     case 'length': return length(d.between(1, 300))
     case 'text': return string()
-    case 'data': { const b = d.bytes(d.int(20)); return Buffer.concat([word(b.length), b]) }
+    case 'data': return field(d.bytes(d.int(20)))
     case 'pair': return Buffer.concat([string(), string()])
   }
 }

@@ -1,6 +1,7 @@
+import { length, word } from '../../support/bytes.js'
 import type { Dice } from './dice.js'
 import { property } from './grammar.js'
-import { bytesOf, type Field, length, type RawPacket, word } from './packet.js'
+import { bytesOf, type Field, type RawPacket } from './packet.js'
 import { HOSTILE, IDS, PROPERTIES } from './words.js'
 
 type Change<T> = (d: Dice, t: T) => T

@@ -1,3 +1,5 @@
+import { length, packet, word } from '../../support/bytes.js'
+
 /** A packet as its fields, so that a mutation can reach any of them and still leave the rest in order. */
 export interface RawPacket { head: number, fields: Field[] }
 
@@ -18,19 +20,6 @@ export const rest = (s: string | Buffer): Field => ({ kind: 'plain', bytes: Buff
 export const id = (n: number): Field => ({ kind: 'id', bytes: word(n) })
 export const properties = (items: Buffer[]): Field => ({ kind: 'properties', items })
 
-/** Two bytes, whatever does not fit cut off. */
-export const word = (n: number): Buffer => Buffer.from([n >> 8 & 255, n & 255])
-export const long = (n: number): Buffer => Buffer.from([n >>> 24, n >>> 16 & 255, n >>> 8 & 255, n & 255])
-
-/** A Variable Byte Integer, of five bytes where four do not do. */
-export function length (n: number): Buffer {
-  const out: number[] = []
-  for (n = Math.max(0, n); ; n = Math.floor(n / 128)) {
-    if (n < 128) return Buffer.from([...out, n])
-    out.push(n % 128 | 128)
-  }
-}
-
 function field (f: Field): Buffer {
   switch (f.kind) {
     case 'text': case 'data': return Buffer.concat([word(f.bytes.length + (f.lie ?? 0)), f.bytes])
@@ -42,10 +31,7 @@ function field (f: Field): Buffer {
   }
 }
 
-export function bytesOf (p: RawPacket): Buffer {
-  const body = Buffer.concat(p.fields.map(field))
-  return Buffer.concat([Buffer.from([p.head]), length(body.length), body])
-}
+export const bytesOf = (p: RawPacket): Buffer => packet(p.head, Buffer.concat(p.fields.map(field)))
 
 /** What a stream of packets ends with, as any reader of MQTT must see it. */
 export interface Framing {
