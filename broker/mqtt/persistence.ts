@@ -13,6 +13,7 @@ const NOTHING: Sub = { topic: '$nothing', qos: 0 }
  * topics are denied, so there is nothing retained, queued or half-way through QoS 2.
  */
 export class SessionPersistence {
+  private readonly stored = new WeakMap<Sub[], Promise<void>>()
   constructor (private readonly devices: DeviceStore, private readonly connection: (id: string) => Connection | undefined) {}
 
   async setup (): Promise<void> {}
@@ -25,8 +26,14 @@ export class SessionPersistence {
     return held.length === 0 ? [NOTHING] : held.map(s => ({ topic: s.filter, qos: s.qos }))
   }
 
-  /** Called before SUBACK, once per filter with the whole packet, refused filters included. */
+  /** Called before SUBACK, once per filter with the whole packet, refused filters included: 10,000 of them are stored once. */
   async addSubscriptions (client: Client, subs: Sub[]): Promise<void> {
+    let stored = this.stored.get(subs)
+    if (stored === undefined) this.stored.set(subs, stored = this.store(client, subs))
+    await stored
+  }
+
+  private async store (client: Client, subs: Sub[]): Promise<void> {
     const record = client.conn.session.record
     if (record === null) return
     const held = new Map(record.subscriptions.map(s => [s.filter, s.qos]))
