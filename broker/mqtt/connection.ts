@@ -183,7 +183,7 @@ export class Connection implements Link, Sink, LiveConnection {
     const type = b[start]! >> 4
     if (this.phase === 'new') { this.connect(b.subarray(start, end), type); return }
     if (type === 3 && this.publishFast(b, start, body, end)) return
-    if (type === 4 && end === body + 2 && (b[start]! & 15) === 0) { this.session.ack(b[body]! << 8 | b[body + 1]!); return }
+    if (type === 4 && end === body + 2 && (b[start]! & 15) === 0 && (b[body]! | b[body + 1]!) !== 0) { this.session.ack(b[body]! << 8 | b[body + 1]!); return }
     if (type === 12 && end === body && (b[start]! & 15) === 0) { this.write(PINGRESP); return }
     const packet = decode(b.subarray(start, end), this.version)
     if (packet instanceof Error) { this.malformed(packet.message); return }

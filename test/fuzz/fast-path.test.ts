@@ -1,50 +1,102 @@
 import fc from 'fast-check'
 import type { IPublishPacket } from 'mqtt-packet'
-import { parsePublish } from '../../broker/domain/topics.js'
+import { isFilter, parsePublish } from '../../broker/domain/topics.js'
 import { Connection, type MqttWorld } from '../../broker/mqtt/connection.js'
 import { decode } from '../../broker/mqtt/frames.js'
 import { WriteBatcher } from '../../broker/mqtt/write-batching.js'
+import { field, packet } from '../support/bytes.js'
 import { FakeClock } from '../support/fake-clock.js'
 import { recordingLogger } from '../support/recording-logger.js'
 
-/** What a connection makes of one packet: how it read the PUBLISH, or that it closed. */
-function read (frame: Buffer, version: number): object {
-  let got: object = { closed: true }
+/** What becomes of a packet, in words: the same on both ways. */
+const published = (kind: unknown, m: { topic: string, payload: Buffer, qos: number, dup: boolean, packetId: number }): string =>
+  JSON.stringify(['publish', kind, m.topic, m.payload.toString('hex'), m.qos, m.dup, m.packetId])
+const slowly = (p: IPublishPacket): string => published(parsePublish(p.topic), { topic: p.topic, payload: p.payload as Buffer, qos: p.qos, dup: p.dup, packetId: p.messageId ?? 0 })
+const answered = (bytes: Buffer): string => `answers ${bytes.toString('hex')}`
+const CLOSED = 'closed'
+
+/** What a connection that is signed in makes of a stream of bytes. */
+function read (chunks: readonly Buffer[], version: number): string[] {
+  const got: string[] = []
+  let over = false
+  const tell = (what: string): void => { if (!over) got.push(what) }
   const world: MqttWorld = {
     batcher: new WriteBatcher(), clock: new FakeClock(), logger: recordingLogger(), maxPacketBytes: 1 << 20, connector: {} as never,
     chat: {
       parse: (c, topic) => { c.lastTopic = topic; return c.lastPublish = parsePublish(topic) },
-      publish: (_c, kind, m) => { got = { kind, topic: m.topic, payload: m.payload.toString('hex'), qos: m.qos, dup: m.dup, packetId: m.packetId } },
-      slow: (_c, p) => { got = slowly(p) },
-      tooLarge: () => {}
+      publish: (_c, kind, m) => { tell(published(kind, m)) },
+      slow: (_c, p) => { tell(slowly(p)) },
+      tooLarge: () => { tell('too large') }
     },
-    toAedes: () => { got = { aedes: true } }, ended: async () => {}
+    toAedes: (c, p) => { tell(`aedes ${p.cmd} ${p.messageId ?? ''}`); if (p.cmd === 'subscribe' || p.cmd === 'unsubscribe') c.subscribed() },
+    ended: async () => { over = true }
   }
   const wire = { writableLength: 0, write () {}, pause () {}, resume () {}, destroySoon () {}, destroy () {} }
   const c = new Connection(wire, { address: '', listener: '' }, world, 1000)
   c.phase = 'ready'
   c.version = version
-  c.sessionOrNull = { heard () {}, ack () {}, zeroCount: 0 } as never
-  c.data(frame)
+  c.sessionOrNull = { record: null, heard () {}, ack: (id: number) => { tell(`acknowledges ${id}`) }, zeroCount: 0 } as never
+  c.write = bytes => { if ((bytes as Buffer)[0] !== 0xe0) tell(answered(bytes as Buffer)); return true } // why it closes is not compared
+  for (const chunk of chunks) c.data(chunk)
+  if (over) got.push(CLOSED)
   return got
 }
 
-const slowly = (p: IPublishPacket): object => ({ kind: parsePublish(p.topic), topic: p.topic, payload: p.payload.toString('hex'), qos: p.qos, dup: p.dup, packetId: p.messageId ?? 0 })
+/** The same as mqtt-packet reads it, each packet by itself. */
+function expected (packets: readonly Buffer[], version: number): string[] {
+  const all: string[] = []
+  for (const bytes of packets) {
+    const what = outcome(bytes, version)
+    all.push(what)
+    if (what === CLOSED) break
+  }
+  return all
+}
 
+function outcome (bytes: Buffer, version: number): string {
+  const p = decode(bytes, version)
+  if (p instanceof Error) return CLOSED
+  switch (p.cmd) {
+    case 'publish': return p.properties?.topicAlias === undefined ? slowly(p) : CLOSED
+    case 'puback': return `acknowledges ${p.messageId}`
+    case 'pubrel': return answered(Buffer.from([0x70, 2, p.messageId! >> 8, p.messageId! & 255]))
+    case 'pingreq': return answered(Buffer.from([0xd0, 0]))
+    case 'connect': return CLOSED
+    case 'subscribe': if (!p.subscriptions.every(s => isFilter(s.topic))) return CLOSED; break
+    case 'unsubscribe': if (!p.unsubscriptions.every(isFilter)) return CLOSED; break
+    default:
+  }
+  return `aedes ${p.cmd} ${p.messageId ?? ''}`
+}
+
+const version = fc.constantFrom(3, 4, 5)
 const level = fc.oneof(fc.constantFrom('u', 'g', 'bob', 'msg', 'raw', 'sig', 'rcpt', 'ack', '+', '#', 'c1', '', 'é', '\0', '\u00c3\u00a9'), fc.string({ unit: 'binary', maxLength: 4 }))
 const topic = fc.oneof(fc.array(level, { maxLength: 5 }).map(l => l.join('/')), fc.tuple(fc.constantFrom('u/bob/msg', 'g/team/raw', 'u/bob/sig'), level).map(([t, l]) => `${t}/${l}`), fc.constantFrom('u/bob/msg', 'g/x/rcpt')).map(t => Buffer.from(t))
 const bad = fc.uint8Array({ maxLength: 12 }).map(b => Buffer.concat([Buffer.from('u/'), b]))
-const frame = fc.record({ topic: fc.oneof(topic, bad), qos: fc.constantFrom(0, 1, 2), flags: fc.constantFrom(0, 1, 8, 9), id: fc.constantFrom(0, 1, 300, 65_535), properties: fc.constantFrom(null, [0], [2, 1, 0]), payload: fc.uint8Array({ maxLength: 20 }), cut: fc.constantFrom(0, 0, 0, 1, 3) })
+const publish = fc.record({ topic: fc.oneof(topic, bad), qos: fc.constantFrom(0, 1, 2), flags: fc.constantFrom(0, 1, 8, 9), id: fc.constantFrom(0, 1, 300, 65_535), properties: fc.constantFrom(null, [0], [2, 1, 0]), payload: fc.uint8Array({ maxLength: 20 }), cut: fc.constantFrom(0, 0, 0, 1, 3) })
   .map(({ topic, qos, flags, id, properties, payload, cut }) => {
-    const whole = Buffer.concat([Buffer.from([topic.length >> 8, topic.length & 255]), topic, Buffer.from(qos > 0 ? [id >> 8, id & 255] : []), Buffer.from(properties ?? []), payload])
-    const body = whole.subarray(0, Math.max(0, whole.length - cut))
-    return Buffer.concat([Buffer.from([0x30 | qos << 1 | flags, body.length]), body])
-  }).filter(b => b.length < 130)
+    const whole = Buffer.concat([field(topic), Buffer.from(qos > 0 ? [id >> 8, id & 255] : []), Buffer.from(properties ?? []), payload])
+    return packet(0x30 | qos << 1 | flags, whole.subarray(0, Math.max(0, whole.length - cut)))
+  })
+/** Heads of PUBACK and PINGREQ, with flags too, and bodies about right; then anything. */
+const short = fc.tuple(fc.constantFrom(0x40, 0x40, 0x41, 0x48, 0xc0, 0xc0, 0xc2, 0x62, 0x60, 0xe0), fc.oneof(fc.constantFrom([], [0], [0, 0], [0, 9], [255, 255], [0, 9, 0], [0, 9, 0x10, 0], [0, 9, 0x80, 4, 0x1f, 0, 1, 97], [0, 9, 0x7f]), fc.array(fc.nat(255), { maxLength: 5 })))
+  .map(([head, body]) => packet(head, Buffer.from(body)))
+const filters = fc.tuple(fc.constantFrom(0x82, 0xa2), fc.array(topic, { maxLength: 3 }), fc.constantFrom([], [0], [1])).map(([head, all, options]) => packet(head, Buffer.concat([Buffer.from([0, 9]), ...all.flatMap(t => [field(t), Buffer.from(options)])])))
+const anything = fc.tuple(fc.nat(255), fc.uint8Array({ maxLength: 20 })).map(([head, body]) => packet(head, Buffer.from(body)))
+const PUBLISH_BOB = packet(0x32, Buffer.concat([field('u/bob/msg'), Buffer.from([0, 1]), Buffer.from('x')]))
 
-test('a PUBLISH read by the fast path is what mqtt-packet reads, and what that refuses is refused', () => {
-  fc.assert(fc.property(frame, fc.constantFrom(3, 4, 5), (bytes, version) => {
-    const slow = decode(bytes, version)
-    const expected = slow instanceof Error || (slow as IPublishPacket).properties?.topicAlias !== undefined ? { closed: true } : slowly(slow as IPublishPacket)
-    expect(read(bytes, version)).toEqual(expected)
+test('a PUBLISH, PUBACK or PINGREQ read by the connection is what mqtt-packet reads, and what that refuses is refused', () => {
+  fc.assert(fc.property(fc.oneof({ arbitrary: publish, weight: 4 }, short, anything), version, (bytes, v) => {
+    expect(read([bytes], v)).toEqual(expected([bytes], v))
   }), { numRuns: 20_000 })
+})
+
+test('so is a stream of packets, wherever it is cut', () => {
+  const stream = fc.array(fc.oneof(publish, short, filters, fc.constant(PUBLISH_BOB), { arbitrary: anything, weight: 1 }), { minLength: 1, maxLength: 6 })
+  fc.assert(fc.property(stream, fc.array(fc.nat(), { maxLength: 8 }), version, (packets, cuts, v) => {
+    const all = Buffer.concat(packets)
+    const at = [0, ...cuts.map(c => c % (all.length + 1)).sort((a, b) => a - b), all.length]
+    const chunks = at.slice(1).map((end, i) => all.subarray(at[i], end)).filter(c => c.length > 0)
+    expect(read(chunks, v)).toEqual(expected(packets, v))
+  }), { numRuns: 10_000 })
 })
