@@ -62,7 +62,8 @@ export class Campaign {
       await playScript(this.target.port, scriptOf(this.o.seed, n), v => { this.verdicts[v]++; this.played++ })
     } catch (e) {
       // of a process that is gone every connection breaks: then none of them is the news
-      if (await this.target.sample() !== null) this.found(e instanceof Misbehaviour ? e.message : (e as Error).stack ?? String(e), [n])
+      await this.target.sample()
+      if (this.target.fault === null) this.found(e instanceof Misbehaviour ? e.message : (e as Error).stack ?? String(e), [n])
     }
     this.running.delete(n)
     this.ended.unshift(n)

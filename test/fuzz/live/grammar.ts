@@ -7,7 +7,7 @@ import { FILTERS, IDS, LONGS, METHODS, NUMBERS, PAYLOADS, PROPERTIES, type Prope
 export type Version = 3 | 4 | 5
 
 /** Who speaks, in which version. */
-export interface Speaker { user: string, version: Version }
+export interface Speaker { user: string, device: string, version: Version }
 
 const named = (d: Dice, pattern: string, me: string): string => pattern.replace('%', d.chance(50) ? me : d.pick(USERS))
 
@@ -44,7 +44,7 @@ export function connect (d: Dice, s: Speaker, o: { clean: boolean, will?: boolea
   const five = o.plainly === true ? [properties([Buffer.concat([Buffer.from([0x11]), long(o.clean ? 0 : 600)])])] : props(d, s, 1, [0x15, 0x16])
   return { head: 0x10, fields: [
     text(s.version === 3 ? 'MQIsdp' : 'MQTT'), plain(s.version), plain(flags), rest(word(o.plainly === true ? 0 : d.pick(NUMBERS))),
-    ...(s.version === 5 ? five : []), text('phone'),
+    ...(s.version === 5 ? five : []), text(s.device),
     ...(will ? [...props(d, s, 0), text(named(d, d.pick(['fz/will', 'fz/%', 'u/%/msg', 'other/%']), s.user)), data(d.pick(PAYLOADS))] : []),
     text(s.user), ...((flags & 0x40) !== 0 ? [data('x')] : [])
   ] }

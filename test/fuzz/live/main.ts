@@ -1,19 +1,22 @@
 import { Campaign, culprit, type Findings, type Progress, replay } from './campaign.js'
-import { PER_SCRIPT, scriptOf, written } from './script.js'
+import { PER_SCRIPT, type Script, scriptOf, written } from './script.js'
+import { Target } from './target.js'
 
 const USAGE = `Attacks a broker process with spoilt packets while two people chat. Arguments are name=value:
   n=100000      inputs
   seed=…        the same seed gives the same inputs; default: one of chance, printed
   parallel=48   connections at once
-  at=…          plays only the script that holds this input, alone, and prints it as a file for test/fuzz/kept`
+  at=…,…        plays only the scripts that hold these inputs, one after the other, and prints them as files for test/fuzz/kept`
 
 /** @throws Error with what is wrong */
-function args (given: readonly string[]): { n: number, seed: number, parallel: number, at?: number } {
-  const read = { n: 100_000, seed: Math.floor(Math.random() * 2 ** 31), parallel: 48 }
+function args (given: readonly string[]): { n: number, seed: number, parallel: number, at?: number[] } {
+  const read: ReturnType<typeof args> = { n: 100_000, seed: Math.floor(Math.random() * 2 ** 31), parallel: 48 }
   for (const a of given) {
-    const [, name, value] = /^(n|seed|parallel|at)=(\d{1,10})$/.exec(a) ?? []
-    if (name === undefined) throw new Error(`${a} is no argument.\n${USAGE}`)
-    Object.assign(read, { [name]: Number(value) })
+    const [, name, value] = /^(n|seed|parallel)=(\d{1,10})$/.exec(a) ?? []
+    const inputs = /^at=(\d+(?:,\d+)*)$/.exec(a)?.[1]
+    if (name !== undefined) Object.assign(read, { [name]: Number(value) })
+    else if (inputs !== undefined) read.at = inputs.split(',').map(Number)
+    else throw new Error(`${a} is no argument.\n${USAGE}`)
   }
   return read
 }
@@ -31,14 +34,22 @@ function memory ({ samples }: Findings): string {
   return `memory by fifths, live heap / resident, MB: ${Array.from({ length: 5 }, (_, i) => row(samples.slice(i * fifth, (i + 1) * fifth))).filter(r => !r.startsWith('NaN')).join(', ')}`
 }
 
+/** One broker, one script after the other, until one goes wrong. */
+async function again (scripts: Script[]): Promise<number> {
+  const target = await Target.start()
+  try {
+    for (const s of scripts) {
+      const why = await replay(s, target)
+      console.log(written(s, why ?? 'nothing was wrong'))
+      if (why !== null) return 1
+    }
+    return 0
+  } finally { await target.stop() }
+}
+
 async function main (): Promise<number> {
   const { n, seed, parallel, at } = args(process.argv.slice(2))
-  if (at !== undefined) {
-    const script = scriptOf(seed, Math.floor(at / PER_SCRIPT))
-    const why = await replay(script)
-    console.log(written(script, why ?? 'nothing was wrong'))
-    return why === null ? 0 : 1
-  }
+  if (at !== undefined) return await again(at.map(input => scriptOf(seed, Math.floor(input / PER_SCRIPT))))
   console.log(`seed=${seed}`)
   const found = await Campaign.run({ seed, inputs: n, parallel, report: p => { console.log(line(p)) } })
   console.log(memory(found))

@@ -3,7 +3,7 @@ import mqtt, { type Packet } from 'mqtt-packet'
 import { Dice } from './dice.js'
 import { connect, publish, type Speaker, type Version } from './grammar.js'
 import { bytesOf, framing, id, plain, properties, type RawPacket, text } from './packet.js'
-import type { Input, Script } from './script.js'
+import { deviceOf, type Input, type Script, type State } from './script.js'
 
 /** Longest wait for an answer or for the end: the broker itself waits 10 s for a CONNECT. */
 const WAIT_MS = 20_000
@@ -21,6 +21,8 @@ export class Misbehaviour extends Error {}
 class Line {
   /** Packets that came, by their kind. */
   readonly came = new Map<string, number>()
+  /** MQTT 5: what the broker said was wrong. */
+  private readonly reasons: string[] = []
   closed = false
   private wake: (() => void) | null = null
   private broken: Error | null = null
@@ -39,7 +41,10 @@ class Line {
 
   private parser (protocolVersion: number): ReturnType<typeof mqtt.parser> {
     const parser = mqtt.parser({ protocolVersion })
-    parser.on('packet', (p: Packet) => { this.came.set(p.cmd, this.count(p.cmd) + 1) })
+    parser.on('packet', (p: Packet) => {
+      this.came.set(p.cmd, this.count(p.cmd) + 1)
+      if ('reasonCode' in p && p.reasonCode !== undefined && p.reasonCode >= 0x80) this.reasons.push(`${p.cmd} 0x${p.reasonCode.toString(16)}`)
+    })
     parser.on('error', (e: Error) => { this.broken ??= e })
     return parser
   }
@@ -53,6 +58,7 @@ class Line {
     return line
   }
 
+  get story (): string { return [...this.came].map(([cmd, n]) => `${n} ${cmd}`).concat(this.reasons).join(', ') || 'nothing' }
   count (cmd: string): number { return this.came.get(cmd) ?? 0 }
   write (b: Buffer): void { if (b.length > 0 && !this.socket.writableEnded) this.socket.write(b) }
   say (p: RawPacket): void { this.write(bytesOf(p)) }
@@ -62,7 +68,7 @@ class Line {
     const end = Date.now() + WAIT_MS
     while (!what() && !this.closed && this.broken === null) {
       const left = end - Date.now()
-      if (left <= 0) throw new Misbehaviour(`no ${name}, and no end of the connection, within ${WAIT_MS / 1000} s; came: ${[...this.came].map(([cmd, n]) => `${n} ${cmd}`).join(', ') || 'nothing'}`)
+      if (left <= 0) throw new Misbehaviour(`no ${name}, and no end of the connection, within ${WAIT_MS / 1000} s; came: ${this.story}`)
       await new Promise<void>(resolve => {
         const timer = setTimeout(resolve, left)
         this.wake = () => { clearTimeout(timer); resolve() }
@@ -87,10 +93,10 @@ async function signedIn (port: number, s: Speaker, o: { clean: boolean, will?: b
 }
 
 /** Brings a new connection into the script's state. */
-async function reach (port: number, s: Script): Promise<Line> {
-  switch (s.state) {
+async function reach (port: number, s: Speaker, state: State): Promise<Line> {
+  switch (state) {
     case 'new': case 'early': return await Line.open(port, s.version)
-    case 'connected': case 'will': return await signedIn(port, s, { clean: true, will: s.state === 'will' })
+    case 'connected': case 'will': return await signedIn(port, s, { clean: true, will: state === 'will' })
     case 'subscribed': {
       const line = await signedIn(port, s, { clean: true })
       line.say(hears(s, 'me/#', 'fz/#', '$share/s/fz/a'))
@@ -106,7 +112,9 @@ async function reach (port: number, s: Script): Promise<Line> {
     }
     case 'receiving': return await receiving(port, s)
     case 'resumed': {
-      (await receiving(port, s)).destroy()
+      const before = await receiving(port, s)
+      before.socket.end()
+      await before.until(() => false, 'a close')
       const line = await signedIn(port, s, { clean: false })
       await needs(line, 'publish')
       return line
@@ -115,11 +123,11 @@ async function reach (port: number, s: Script): Promise<Line> {
 }
 
 /** A session that is sent an entry and an ordinary message and acknowledges neither. */
-async function receiving (port: number, s: Script): Promise<Line> {
+async function receiving (port: number, s: Speaker): Promise<Line> {
   const line = await signedIn(port, s, { clean: false })
   line.say(hears(s, 'me/msg', `fz/${s.user}`))
   await needs(line, 'suback')
-  const friend = { user: `${s.user}.friend`, version: s.version }
+  const friend = { ...s, user: `${s.user}.friend` }
   const other = await signedIn(port, friend, { clean: true })
   other.say(says(friend, `u/${s.user}/msg`, 1, 7))
   other.say(says(friend, `fz/${s.user}`, 2, 8))
@@ -130,7 +138,7 @@ async function receiving (port: number, s: Script): Promise<Line> {
 }
 
 async function needs (line: Line, cmd: string, n = 1): Promise<void> {
-  if (!await line.until(() => line.count(cmd) >= n, cmd)) throw new Misbehaviour(`closed where ${cmd} is due, before any hostile byte`)
+  if (!await line.until(() => line.count(cmd) >= n, cmd)) throw new Misbehaviour(`closed where ${cmd} is due, before any hostile byte; came: ${line.story}`)
 }
 
 /** Writes the bytes in their pieces, each in a turn of its own. */
@@ -155,9 +163,9 @@ function completion (bytes: Buffer): { fill: Buffer, pings: number } | 'too long
   }
 }
 
-async function play (line: Line, s: Script, input: Input): Promise<Verdict> {
+async function play (line: Line, s: Speaker, state: State, input: Input): Promise<Verdict> {
   const before = line.count('pingresp')
-  const bytes = s.state === 'early' ? Buffer.concat([bytesOf(connect(new Dice(0, s.version), s, { clean: true, plainly: true })), input.bytes]) : input.bytes
+  const bytes = state === 'early' ? Buffer.concat([bytesOf(connect(new Dice(0, s.version), s, { clean: true, plainly: true })), input.bytes]) : input.bytes
   await send(line, { ...input, bytes })
   if (input.then === 'vanishes') { line.destroy(); return 'left' }
   const completed = completion(bytes)
@@ -171,17 +179,18 @@ async function play (line: Line, s: Script, input: Input): Promise<Verdict> {
 }
 
 /**
- * Plays the script from one of its inputs on and tells how each went; `at` is where it stands when it throws.
+ * Plays the script and tells how each input went.
  * @throws Misbehaviour
  */
 export async function playScript (port: number, s: Script, told: (v: Verdict) => void): Promise<void> {
   let line: Line | null = null
   try {
-    for (const input of s.inputs) {
-      line ??= await reach(port, s)
-      const verdict = await play(line, s, input)
+    for (const [i, input] of s.inputs.entries()) {
+      const speaker = { user: s.user, version: s.version, device: deviceOf(i) }
+      line ??= await reach(port, speaker, s.state)
+      const verdict = await play(line, speaker, s.state, input)
       told(verdict)
-      if (s.good && verdict !== 'answered') throw new Misbehaviour(`good packets, and the connection was ${verdict}`)
+      if (s.good && verdict !== 'answered') throw new Misbehaviour(`good packets, and the connection was ${verdict}; came: ${line.story}`)
       if (verdict === 'answered' && s.state !== 'new' && s.state !== 'early') continue
       line.destroy()
       line = null

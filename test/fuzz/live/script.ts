@@ -15,7 +15,9 @@ export const STATES = ['new', 'early', 'connected', 'will', 'subscribed', 'sendi
 export type State = typeof STATES[number]
 
 /** What is played over connections in one state, each input on what the one before left, or on a new connection when it left none. */
-export interface Script extends Speaker {
+export interface Script {
+  user: string
+  version: Version
   state: State
   /** Every input is good, and none may end its connection. */
   good: boolean
@@ -31,16 +33,19 @@ const OFTEN: readonly State[] = STATES.flatMap(s => Array.from({ length: s === '
 
 /** Inputs of one script. */
 export const PER_SCRIPT = 8
+/** A device for each: a connection whose end the broker has not seen yet would be taken over, and takeovers are slowed down. */
+export const deviceOf = (input: number): string => `phone${input}`
 /** Of a hundred scripts: those that only say what is right. */
 const GOOD_PERCENT = 5
 
 /** The n-th script of a seed. */
 export function scriptOf (seed: number, n: number): Script {
   const d = new Dice(seed, n)
-  const speaker: Speaker = { user: USERS[n % USERS.length]!, version: d.pick<Version>([3, 4, 4, 5, 5, 5]) }
+  const user = USERS[n % USERS.length]!
+  const version = d.pick<Version>([3, 4, 4, 5, 5, 5])
   const state = d.pick(OFTEN)
   const good = d.chance(GOOD_PERCENT) && state !== 'new'
-  return { ...speaker, state, good, inputs: Array.from({ length: PER_SCRIPT }, () => input(d, speaker, state, good)) }
+  return { user, version, state, good, inputs: Array.from({ length: PER_SCRIPT }, (_, i) => input(d, { user, version, device: deviceOf(i) }, state, good)) }
 }
 
 function input (d: Dice, s: Speaker, state: State, good: boolean): Input {

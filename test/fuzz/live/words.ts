@@ -1,5 +1,5 @@
 /** The users of the attack; none of them is a bystander. */
-export const USERS = Array.from({ length: 500 }, (_, i) => `m${i}`)
+export const USERS = Array.from({ length: 2000 }, (_, i) => `m${i}`)
 
 export const METHODS = ['server.info', 'sync', 'inbox', 'history', 'device.set', 'auth.refresh', 'group.create', 'group.get', 'group.list', 'group.members', 'group.add', 'group.remove', 'group.join', 'group.leave', 'group.delete', 'no.such', '__proto__']
 
