@@ -1,11 +1,12 @@
 import mqtt, { type Packet } from 'mqtt-packet'
 import type { Outgoing } from '../core/outgoing.js'
 import { malformation } from './packet-shape.js'
+import { Malformed } from './properties.js'
 
 /** Size of the Variable Byte Integer that holds `n` [MQTT-1.5.5]. */
-const lengthBytes = (n: number): number => n < 128 ? 1 : n < 16_384 ? 2 : n < 2_097_152 ? 3 : 4
+export const lengthBytes = (n: number): number => n < 128 ? 1 : n < 16_384 ? 2 : n < 2_097_152 ? 3 : 4
 
-function writeLength (b: Buffer, n: number, at: number): number {
+export function writeLength (b: Buffer, n: number, at: number): number {
   do {
     const byte = n % 128
     n = Math.floor(n / 128)
@@ -68,8 +69,8 @@ export const withDup = (frame: Buffer): Buffer => {
   return b
 }
 
-/** PUBACK, PUBREC, PUBCOMP without properties. */
-export function ackFrame (type: 0x40 | 0x50 | 0x70, packetId: number): Buffer {
+/** PUBACK, PUBREC, PUBREL, PUBCOMP without properties. */
+export function ackFrame (type: 0x40 | 0x50 | 0x62 | 0x70, packetId: number): Buffer {
   const b = Buffer.allocUnsafe(4)
   b[0] = type; b[1] = 2; b[2] = packetId >> 8; b[3] = packetId & 255
   return b
@@ -84,13 +85,13 @@ export const encode = (packet: Packet, version: number): Buffer => mqtt.generate
  * The packet in `bytes`, which hold exactly one, whole; or what is wrong with it. `version` decides how anything but a
  * CONNECT is read.
  */
-export function decode (bytes: Buffer, version: number): Packet | Error {
+export function decode (bytes: Buffer, version: number): Packet | Malformed {
   const wrong = malformation(bytes, version)
-  if (wrong !== undefined) return new Error(wrong)
+  if (wrong !== undefined) return wrong
   const parser = mqtt.parser({ protocolVersion: version })
-  let got: Packet | Error = new Error('the packet ends too early')
+  let got: Packet | Malformed = new Malformed('the packet ends too early')
   parser.on('packet', (p: Packet) => { got = p })
-  parser.on('error', (e: Error) => { got = e })
+  parser.on('error', (e: Error) => { got = new Malformed(e.message) })
   parser.parse(bytes)
   return got
 }
