@@ -24,8 +24,12 @@ function value (d: Dice, kind: PropertyKind): Buffer {
   }
 }
 
+/** Not empty, and without wildcards [MQTT-3.3.2-14]. */
+const RESPONSE_TOPIC = 0x08
+
 /** One property, its identifier in front. */
-export const property = (d: Dice, p: { code: number, kind: PropertyKind }): Buffer => Buffer.concat([Buffer.from([p.code]), value(d, p.kind)])
+export const property = (d: Dice, p: { code: number, kind: PropertyKind }): Buffer =>
+  Buffer.concat([Buffer.from([p.code]), p.code === RESPONSE_TOPIC ? field(d.pick(['me/rpc', 'me/rpc/x', 'fz/answer'])) : value(d, p.kind)])
 
 /** Properties that may stand in this type of packet (0: a will), each once but User Property; none before MQTT 5. */
 /** `not`: codes to leave out. */
@@ -87,23 +91,20 @@ function request (d: Dice, s: Speaker): RawPacket {
   return publish(d, s, { topic: `rpc/${d.pick(METHODS)}`, payload: `{"id":"${d.int(99)}"${Array.from({ length: d.int(4) }, () => `,${member()}`).join('')}}` })
 }
 
-/**
- * Every type of packet, each as the standard has it. Those that a server sends too: a client that sends them is to be cut
- * off. `ends`: so does this one, or may, when it is taken as it stands.
- */
+/** Every type of packet, each as the standard has it, those that only a server sends too. `ends`: it ends the connection, good as it is. */
 export const KINDS: readonly { name: string, ends: boolean, weight: number, make: (d: Dice, s: Speaker) => RawPacket }[] = [
-  { name: 'publish', ends: false, weight: 22, make: (d, s) => publish(d, s) },
+  { name: 'publish', ends: false, weight: 26, make: (d, s) => publish(d, s) },
   { name: 'request', ends: false, weight: 8, make: request },
-  { name: 'subscribe', ends: false, weight: 14, make: (d, s) => subscribe(d, s) },
+  { name: 'subscribe', ends: false, weight: 16, make: (d, s) => subscribe(d, s) },
   { name: 'unsubscribe', ends: false, weight: 7, make: unsubscribe },
   { name: 'puback', ends: false, weight: 7, make: (d, s) => acknowledgement(d, s, 4) },
   { name: 'pubrel', ends: false, weight: 7, make: (d, s) => acknowledgement(d, s, 6) },
   { name: 'pingreq', ends: false, weight: 3, make: () => bare(0xc0) },
-  { name: 'pubrec', ends: true, weight: 6, make: (d, s) => acknowledgement(d, s, 5) },
-  { name: 'pubcomp', ends: true, weight: 6, make: (d, s) => acknowledgement(d, s, 7) },
-  { name: 'connect', ends: true, weight: 10, make: (d, s) => connect(d, s) },
-  { name: 'disconnect', ends: true, weight: 5, make: disconnect },
-  { name: 'auth', ends: true, weight: 3, make: (d, s) => ({ head: 0xf0, fields: [plain(d.pick([0, 0x18, 0x19])), ...props(d, s, 15)] }) },
+  { name: 'pubrec', ends: false, weight: 6, make: (d, s) => acknowledgement(d, s, 5) },
+  { name: 'pubcomp', ends: false, weight: 6, make: (d, s) => acknowledgement(d, s, 7) },
+  { name: 'connect', ends: true, weight: 5, make: (d, s) => connect(d, s) },
+  { name: 'disconnect', ends: true, weight: 3, make: disconnect },
+  { name: 'auth', ends: true, weight: 2, make: (d, s) => ({ head: 0xf0, fields: [plain(d.pick([0, 0x18, 0x19])), ...props(d, s, 15)] }) },
   { name: 'connack', ends: true, weight: 1, make: (d, s) => ({ head: 0x20, fields: [plain(d.int(2), 0), ...props(d, s, 2)] }) },
   { name: 'suback', ends: true, weight: 1, make: (d, s) => ({ head: 0x90, fields: [id(d.pick(IDS)), ...props(d, s, 9), plain(d.int(3))] }) },
   { name: 'unsuback', ends: true, weight: 1, make: (d, s) => ({ head: 0xb0, fields: [id(d.pick(IDS)), ...props(d, s, 11), ...(s.version === 5 ? [plain(0)] : [])] }) },

@@ -39,7 +39,7 @@ export class Target {
   /** @throws Error when it does not start */
   static async start (): Promise<Target> {
     // small windows and replays: the attack is on the packets, not on the disk
-    const home = new Home({ limits: { replay: 3, replayTotal: 10, inFlight: 8, queuedMessages: 20, sessionExpirySeconds: 600, keepAliveMaxSeconds: 0 } })
+    const home = new Home({ acl: [{ allow: ['publish', 'subscribe'], topic: '#' }], limits: { replay: 3, replayTotal: 10, inFlight: 8, queuedMessages: 20, sessionExpirySeconds: 600, keepAliveMaxSeconds: 0 } })
     return new Target(home, await home.start(BROKER, PROBE))
   }
 
