@@ -49,6 +49,7 @@ export interface MqttWorld {
     ready (c: Connection): void
     publish (c: Connection, m: Arrived): void
     completed (c: Connection, packetId: number): void
+    failed (c: Connection, err: unknown): void
   }
   readonly clock: Clock
   readonly logger: Logger
@@ -297,7 +298,7 @@ export class Connection implements Link, TopicLink, Sink, LiveConnection {
     if (reasonCode >= 0x80) { this.acknowledged(id!); return } // [MQTT-4.3.3-4]
     const unknown = (): void => { this.send(this.version === 5 ? encode({ cmd: 'pubrel', messageId: id, reasonCode: 0x92 }, 5) : ackFrame(0x62, id!)) }
     if (this.topics === null) { unknown(); return }
-    this.topics.received(id!).then(known => known ? this.release(id!) : unknown(), () => this.close('broker', 0x88))
+    this.topics.received(id!).then(known => known ? this.release(id!) : unknown(), (err: unknown) => this.world.ordinary.failed(this, err))
   }
 
   private slow (packet: Packet): void {
