@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help run test check dev bench
+.PHONY: help run test check dev bench fuzz
 
 SOURCES := main.ts $(shell find broker plugins -name '*.ts')
 JEST    := node --experimental-vm-modules node_modules/jest/bin/jest.js
@@ -28,10 +28,17 @@ dev: dist/.stamp ## rebuild and restart at every change
 bench: dist/.stamp ## measure throughput and latency
 	@node bench/run.mjs $(ARGS)
 
+fuzz: dist/.stamp dist-fuzz/.stamp ## attack a broker with spoilt packets: make fuzz ARGS='n=1000000 seed=1'
+	@node dist-fuzz/test/fuzz/live/main.js $(ARGS)
+
 node_modules/.stamp: package-lock.json
 	npm ci --loglevel=error
 	@touch $@
 
 dist/.stamp: node_modules/.stamp tsconfig.json tsconfig.build.json $(SOURCES)
 	npm run --silent build
+	@touch $@
+
+dist-fuzz/.stamp: node_modules/.stamp tsconfig.json tsconfig.fuzz.json $(wildcard test/fuzz/live/*.ts test/support/*.ts)
+	npx tsc -p tsconfig.fuzz.json
 	@touch $@
