@@ -10,10 +10,13 @@ const running = new Set<ChildProcess>()
 /** Put into `afterAll`: ends the programs that a failed test left behind. */
 export async function endAll (): Promise<void> {
   await Promise.all([...running].map(async child => {
-    child.kill('SIGKILL')
+    kill(child)
     await once(child, 'close')
   }))
 }
+
+/** With what it started: each program has a process group of its own. */
+const kill = (child: ChildProcess): void => { try { process.kill(-child.pid!, 'SIGKILL') } catch { /* it ended by itself */ } }
 
 /** A client program that runs: what is typed into it and what it prints. */
 export class Device {
@@ -43,7 +46,7 @@ export class Device {
   }
 
   static start (command: readonly string[], more: NodeJS.ProcessEnv = {}): Device {
-    return new Device(spawn(command[0]!, command.slice(1), { env: { ...process.env, ...more }, stdio: 'pipe' }))
+    return new Device(spawn(command[0]!, command.slice(1), { env: { ...process.env, ...more }, stdio: 'pipe', detached: true }))
   }
 
   /** What it received on a branch of the inbox and had not received before, in order. */
@@ -79,7 +82,7 @@ export class Device {
   /** Ends its input; its exit code, and what it complained about when there was one. */
   async finish (): Promise<{ code: unknown, complaint: string }> {
     this.child.stdin!.end()
-    const timer = setTimeout(() => { this.child.kill('SIGKILL') }, WAIT_MS)
+    const timer = setTimeout(() => { kill(this.child) }, WAIT_MS)
     const code = await this.#over
     clearTimeout(timer)
     return { code, complaint: code === 0 ? '' : this.#story() }

@@ -25,7 +25,7 @@ export class Network {
   /** Every connection ends at once, without a word of MQTT; new ones go nowhere. */
   tear (): void {
     this.#torn = true
-    for (const socket of this.#open) socket.resetAndDestroy()
+    for (const socket of this.#open) reset(socket)
   }
 
   /** Torn once so many more bytes went to the client, most likely in the middle of a packet; resolves then. */
@@ -42,7 +42,7 @@ export class Network {
   }
 
   #join (near: Socket): void {
-    if (this.#torn) { near.resetAndDestroy(); return }
+    if (this.#torn) { reset(near); return }
     const far = connect({ port: this.brokerPort, host: '127.0.0.1', noDelay: true })
     near.setNoDelay(true)
     for (const [socket, other] of [[near, far], [far, near]] as const) {
@@ -65,4 +65,10 @@ export class Network {
     }
     return passed
   }
+}
+
+/** Without a farewell. A socket that is saying one already can't be reset: Node would never close its handle. */
+function reset (socket: Socket): void {
+  if (socket.writableEnded) socket.destroy()
+  else socket.resetAndDestroy()
 }
