@@ -42,11 +42,11 @@ func main() {
 
 	// docs: connect
 	config := autopaho.ClientConfig{
-		ServerUrls:            []*url.URL{server},
-		TlsCfg:                trust,
-		ConnectUsername:       user,
-		ConnectPassword:       []byte(token),
-		KeepAlive:             240, // none unless set
+		ServerUrls:      []*url.URL{server},
+		TlsCfg:          trust,
+		ConnectUsername: user,
+		ConnectPassword: []byte(token),
+		KeepAlive:       240, // none unless set
 		// The session stays: what this device misses comes when it is back.
 		SessionExpiryInterval: 30 * 24 * 3600,
 		// The default waits 10 s before it tries again.
