@@ -13,6 +13,10 @@ import { HookRunner } from './core/hooks.js'
 import { Publisher } from './core/publish.js'
 import { Receipts } from './core/receipts.js'
 import { Recent } from './core/recent.js'
+import { SysTopics } from './core/topics/sys-topics.js'
+import { Topics } from './core/topics/topics.js'
+import { Wills } from './core/topics/wills.js'
+import { AclBook } from './domain/acl.js'
 import { Replays } from './core/replay.js'
 import { Roster } from './core/roster.js'
 import type { SessionWorld } from './core/session.js'
@@ -27,6 +31,7 @@ import type { Connection, MqttWorld } from './mqtt/connection.js'
 import { Connector } from './mqtt/connector.js'
 import { KeepAlive } from './mqtt/keep-alive.js'
 import { Listeners } from './mqtt/listeners.js'
+import { Ordinary } from './mqtt/ordinary.js'
 import { Pace } from './mqtt/pace.js'
 import { SessionPersistence } from './mqtt/persistence.js'
 import { Registry } from './mqtt/registry.js'
@@ -50,8 +55,8 @@ export interface RunningNode {
   addresses: { protocol: string, url: string }[]
   /** Drains: no new connections, sessions leave, writes are flushed. */
   close (): Promise<void>
-  /** Certificates are read again. */
-  reload (): Promise<void>
+  /** Certificates are read again, and the rules for ordinary topics are those of this configuration. */
+  reload (config: Pick<Config, 'acl'>): Promise<void>
 }
 
 /** What a node needs beside its configuration. */
@@ -116,12 +121,24 @@ async function assemble (config: Config, { logger, clock, baseDir }: { logger: L
 
   let draining = false
   let aedes: AedesHost | null = null
+  const book = new AclBook(config.acl)
+  const sys = new SysTopics({
+    version: () => `parley ${version()}`, uptime: () => Math.round(process.uptime()), 'clients/connected': () => registry.size,
+    'sessions/count': () => topics.counts.sessions, 'subscriptions/count': () => topics.counts.subscriptions, 'retained messages/count': () => topics.counts.retained,
+    'messages/received': () => metrics.topics.published, 'messages/sent': () => metrics.topics.delivered, 'messages/dropped': () => metrics.droppedOnTopics
+  }, clock)
+  const topics: Topics = new Topics({ store: stores.topics, clock, logger, limits, count: metrics.topics, sys })
+  const wills = new Wills({ store: stores.topics, clock, logger, book, publish: m => topics.publish(m), count: metrics.topics })
+  const ordinary = new Ordinary({
+    topics, wills, store: stores.topics, book, clock, logger, draining: () => draining,
+    count: { published: () => { metrics.topics.published++ }, refused: () => metrics.refused('forbidden') }
+  })
   const connector = new Connector({
     hooks, devices, directory, registry, clock, logger, sessions, limits,
-    windows, deviceDays: config.retention.deviceDays, pace: new Pace(limits.connectsPerMinute, clock), aedes: () => aedes!, draining: () => draining
+    windows, deviceDays: config.retention.deviceDays, pace: new Pace(limits.connectsPerMinute, clock), aedes: () => aedes!, ordinary, draining: () => draining
   })
   const chat = new Chat({
-    publisher, receipts, signals: new Signals({ access, directory, roster, limits }), rpc: new Rpc(operations, limits), state: new AppState(devices), clock, logger, limits,
+    publisher, receipts, signals: new Signals({ access, directory, roster, limits }), rpc: new Rpc(operations, limits), state: new AppState(devices), logger,
     count: { published: kind => metrics.publish(kind), refused: code => metrics.refused(code) }
   })
   operations.register(serverInfo({ version: version(), epoch: stores.epoch, limits, features: ['groups', 'history', 'batch'] }))
@@ -129,7 +146,7 @@ async function assemble (config: Config, { logger, clock, baseDir }: { logger: L
   operations.register(authRefresh({ connections: connector }))
 
   const world: MqttWorld = {
-    batcher: new WriteBatcher(), connector, chat, clock, logger, maxPacketBytes: packetLimit(limits.messageBytes),
+    batcher: new WriteBatcher(), connector, chat, ordinary, clock, logger, maxPacketBytes: packetLimit(limits.messageBytes), publishPerSecond: limits.publishPerSecond,
     toAedes: (c, packet) => aedes!.packet(c, packet),
     ended: async (c, reason) => {
       const saved = ended(c, reason)
@@ -145,14 +162,14 @@ async function assemble (config: Config, { logger, clock, baseDir }: { logger: L
     const window = session.close(reason === 'client' || reason === 'closed')
     if (window !== null) windows.keep(session.id, window)
     if (hooks.has('didDisconnect')) hooks.didDisconnect({ user: session.user, device: session.device, reason })
-    await keeper.save(session)
+    await Promise.all([keeper.save(session), ordinary.ended(c, reason)])
     if (session.record === null) return
     session.record.seenMs = clock.now()
     await devices.put(session.record).catch((err: unknown) => { logger.warn({ err, session: session.id }, 'a device could not be saved') })
   }
   aedes = await AedesHost.create({
-    logger, maxPacketBytes: world.maxPacketBytes, sessionExpirySeconds: limits.sessionExpirySeconds,
-    persistence: new SessionPersistence(devices, id => registry.get(id as never)),
+    logger, ordinary, maxPacketBytes: world.maxPacketBytes, sessionExpirySeconds: limits.sessionExpirySeconds,
+    persistence: new SessionPersistence(devices, ordinary, topics, id => registry.get(id as never)),
     granted: c => c.granted(heldFilters(c)),
     ready: c => {
       c.ready(heldFilters(c))
@@ -171,6 +188,9 @@ async function assemble (config: Config, { logger, clock, baseDir }: { logger: L
     listeners.stop()
     await leave(registry, config.drain, clock)
     keepAlive.stop()
+    sys.stop()
+    topics.close()
+    wills.close()
     await aedes!.close()
     await keeper.close()
     await receipts.flush()
@@ -178,6 +198,9 @@ async function assemble (config: Config, { logger, clock, baseDir }: { logger: L
     await stores.close()
   }
   try {
+    await topics.load()
+    await wills.load()
+    sys.start(m => { void topics.publish(m) })
     await listeners.open(config.listeners)
     listeners.share(http.server, 'http')
     await http.listen({ host: config.http.host, port: config.http.port })
@@ -187,7 +210,10 @@ async function assemble (config: Config, { logger, clock, baseDir }: { logger: L
   }
   const { port } = http.server.address() as { port: number }
   const at = config.http.host.includes(':') ? `[${config.http.host}]` : config.http.host
-  return { addresses: [...listeners.addresses, { protocol: 'http', url: `http://${at}:${port}` }], close, reload: async () => { await listeners.reload() } }
+  return { addresses: [...listeners.addresses, { protocol: 'http', url: `http://${at}:${port}` }], close, reload: async fresh => {
+    book.replace(fresh.acl)
+    await listeners.reload()
+  }  }
 }
 
 /** Sends the sessions away at the configured rate, within the time that leaves room for the last writes. */

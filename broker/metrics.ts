@@ -4,6 +4,8 @@ import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom
 export class Metrics {
   readonly registry = new Registry()
   readonly hot = { delivered: 0, caughtUp: 0 }
+  /** Of ordinary topics. */
+  readonly topics = { published: 0, delivered: 0, dropped: { queue: 0, slow: 0, denied: 0, expired: 0, large: 0 }, wills: { published: 0, denied: 0 } }
   private readonly publishes: Counter<'kind'>
   private readonly refusals: Counter<'code'>
   private readonly hookFailures: Counter<'plugin' | 'hook' | 'kind'>
@@ -33,9 +35,22 @@ export class Metrics {
     const gauge = (name: string, help: string, read: () => number): void => { new Gauge({ name, help, registers, collect () { this.set(read()) } }) }
     counter('parley_deliveries_total', 'Entries sent to devices', () => hot.delivered)
     counter('parley_catch_up_deliveries_total', 'Entries of these that were read back from the log or its cache', () => hot.caughtUp)
+    const { topics } = this
+    counter('parley_topic_publishes_total', 'Publishes taken on ordinary topics', () => topics.published)
+    counter('parley_topic_deliveries_total', 'Messages of ordinary topics sent to clients', () => topics.delivered)
+    new Counter({
+      name: 'parley_topic_dropped_total', help: 'Messages of ordinary topics that a subscriber did not get, by reason', labelNames: ['reason'], registers,
+      collect () { this.reset(); for (const [reason, n] of Object.entries(topics.dropped)) this.inc({ reason }, n) }
+    })
+    new Counter({
+      name: 'parley_wills_total', help: 'Wills that came due, by what became of them', labelNames: ['outcome'], registers,
+      collect () { this.reset(); for (const [outcome, n] of Object.entries(topics.wills)) this.inc({ outcome }, n) }
+    })
     gauge('parley_sessions', 'Signed-in connections', live.sessions)
     gauge('parley_in_flight', 'Packets sent at QoS 1 and not yet acknowledged', live.inFlight)
   }
+
+  get droppedOnTopics (): number { return Object.values(this.topics.dropped).reduce((sum, n) => sum + n, 0) }
 
   opened (): void { this.connections.inc(); this.connectionsTotal.inc() }
   closed (): void { this.connections.dec() }

@@ -8,12 +8,14 @@ export interface RunningNode {
   addresses: Address[]
   /** Drains: no new connections, sessions leave, writes are flushed. */
   close: () => Promise<void>
-  /** Reads certificates, ACL and static users again. */
-  reload: () => Promise<void>
+  /** Reads certificates and static users again, and takes the rules for ordinary topics of this configuration. */
+  reload: (config: Config) => Promise<void>
 }
 
 /** What running a node needs from outside. */
 export interface Surroundings {
+  /** The configuration as it is now. Throws when it has mistakes. */
+  reread: () => Config
   startNode: (config: Config, deps: { log: Logger }) => Promise<RunningNode>
   log: Logger
   /** The process, or whatever emits its signals. */
@@ -27,12 +29,12 @@ export interface Surroundings {
  * Starts a node and runs it until SIGTERM or SIGINT. Returns the exit code: 0 drained, 1 not started,
  * not drained within `drain.timeoutMs`, or hurried by a second signal. SIGHUP reloads.
  */
-export async function runNode (config: Config, { startNode, log, signals, say, announce }: Surroundings): Promise<number> {
+export async function runNode (config: Config, { startNode, reread, log, signals, say, announce }: Surroundings): Promise<number> {
   const stop = deferred<string>()
   const hurry = deferred<string>()
   const onStop = (signal: string): void => { stop.isDone ? hurry.done(signal) : stop.done(signal) }
   const starting = startNode(config, { log })
-  const onReload = (): void => { void reload(starting, log) }
+  const onReload = (): void => { void reload(starting, reread, log) }
   signals.on('SIGTERM', onStop)
   signals.on('SIGINT', onStop)
   signals.on('SIGHUP', onReload)
@@ -68,10 +70,10 @@ async function drain (starting: Promise<RunningNode>, timeoutMs: number, hurried
   return outcome === 'closed' ? 0 : 1
 }
 
-async function reload (starting: Promise<RunningNode>, log: Logger): Promise<void> {
+async function reload (starting: Promise<RunningNode>, reread: () => Config, log: Logger): Promise<void> {
   try {
     const node = await starting
-    await node.reload()
+    await node.reload(reread())
     log.info('reloaded')
   } catch (error) {
     log.error({ err: error }, 'reload failed; what was loaded before stays')

@@ -22,6 +22,7 @@ export const serve: Command = {
     // Here and not above: the other commands start without the broker's code.
     const { startNode } = await import('../compose.js')
     return await runNode(config, {
+      reread: () => loadFor(input).config,
       startNode: async (...[of, { log }]) => await startNode(of, { log, baseDir }), signals: process, log: createLog(config.log.level),
       say: (text) => { process.stderr.write(text) },
       announce: async (log, addresses) => { await announce(config, log, addresses) },

@@ -1,6 +1,7 @@
 import { X509Certificate, createPrivateKey } from 'node:crypto'
 import { readFileSync, statSync } from 'node:fs'
 import { isUserId } from '../domain/ids.js'
+import { isFilter } from '../domain/topics.js'
 import { whyUnreadable } from './read-file.js'
 import type { Config, ListenerConfig } from './schema.js'
 
@@ -26,7 +27,9 @@ export function checkTogether (config: Config, devByDefault: boolean, report: Re
   const { keepAliveMinSeconds: min = 0, keepAliveMaxSeconds: max = 0 } = loose.limits ?? {}
   if (max > 0 && min > max) report('limits.keepAliveMinSeconds', `is ${min}, more than limits.keepAliveMaxSeconds (${max})`)
   loose.acl?.forEach((rule, i) => {
-    if (rule !== undefined && (rule.allow === undefined) === (rule.deny === undefined)) report(`acl[${i}]`, 'needs either allow or deny')
+    if (rule === undefined) return
+    if ((rule.allow === undefined) === (rule.deny === undefined)) report(`acl[${i}]`, 'needs either allow or deny')
+    if (rule.topic !== undefined && !isFilter(rule.topic)) report(`acl[${i}].topic`, 'is no topic filter: # stands alone on the last level, + alone on any')
   })
   const anonymous = loose.auth?.anonymous
   if (anonymous !== undefined && !isUserId(anonymous)) report('auth.anonymous', 'is not a user id: 1 to 128 of A-Z a-z 0-9 . _ - @ = | : ~ !')

@@ -13,7 +13,6 @@ export const notYet: readonly { path: string, feature: string }[] = [
   { path: 'mongo', feature: 'cluster mode' },
   { path: 'redis', feature: 'cluster mode' },
   { path: 'admin', feature: 'a separate admin address' },
-  { path: 'acl', feature: 'access control for ordinary topics' },
   { path: 'auth.http', feature: 'sign-in by an HTTP backend' },
   { path: 'auth.static', feature: 'sign-in by a users file' },
   { path: 'auth.mtls', feature: 'sign-in by client certificate' },

@@ -265,7 +265,8 @@ export class Session implements Sender {
     this.note(conv)
   }
 
-  private opened (): void {
+  /** There may be room in the window. */
+  opened (): void {
     this.retry()
     this.pump()
   }

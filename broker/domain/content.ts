@@ -23,7 +23,7 @@ export interface Envelope {
   cid?: string
   contentType?: string
   expirySeconds?: number
-  user?: Record<string, string | string[] | undefined>
+  user?: readonly (readonly [string, string])[]
 }
 
 const NONE = Buffer.alloc(0)
@@ -94,7 +94,7 @@ export function decodeContent (payload: Buffer, env: Envelope): Content {
 
 /** The cid of a content that is none, so that its sender knows which one was refused; empty: none, or none that can be read. */
 export function cidOf (payload: Buffer, env: Envelope): string {
-  const given: unknown = env.cid ?? env.user?.cid ?? (payload[0] === 123 && !env.raw ? cidMember(payload) : undefined)
+  const given: unknown = env.cid ?? env.user?.find(([k]) => k === 'cid')?.[1] ?? (payload[0] === 123 && !env.raw ? cidMember(payload) : undefined)
   return typeof given === 'string' && CID.test(given) ? given : ''
 }
 
@@ -162,9 +162,9 @@ function member (m: Member, v: unknown, payload: Buffer, c: Content): void {
 /** MQTT 5 user properties carry what a payload has no room for. */
 function fromUserProperties (user: NonNullable<Envelope['user']>, c: Content, parts: Buffer[]): void {
   for (const name of ['cid', 'type', 'ref', 'thread', 'ttl'] as const) {
-    const v = Object.hasOwn(user, name) ? user[name] : undefined
+    const [v, again] = user.filter(([k]) => k === name).map(([, v]) => v)
     if (v === undefined) continue
-    if (typeof v !== 'string') return bad(`user property ${name} is given twice`)
+    if (again !== undefined) return bad(`user property ${name} is given twice`)
     const n = /^\d{1,15}$/.test(v) ? Number(v) : NaN
     if (name === 'cid') {
       if (c.cid !== '' && c.cid !== v) bad('two different cids')

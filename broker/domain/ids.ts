@@ -40,6 +40,9 @@ export const offendingCharacter = (s: string): string | undefined => /[^A-Za-z0-
 /** `/` cannot stand in a user id, and is percent-encoded in the device's part: no two pairs collide. */
 export const sessionId = (user: UserId, device: DeviceId): SessionId => `${user}/${encodeURIComponent(device)}` as SessionId
 
+export const userOf = (s: SessionId): UserId => s.slice(0, s.indexOf('/')) as UserId
+export const deviceOf = (s: SessionId): DeviceId => decodeURIComponent(s.slice(s.indexOf('/') + 1)) as DeviceId
+
 export const directKey = (a: UserId, b: UserId): ConvKey => (a <= b ? `d/${a}/${b}` : `d/${b}/${a}`) as ConvKey
 export const groupKey = (g: GroupId): ConvKey => `g/${g}` as ConvKey
 export const isGroupKey = (c: ConvKey): boolean => c.charCodeAt(0) === 103 // g

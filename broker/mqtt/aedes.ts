@@ -1,15 +1,18 @@
 import { Aedes } from 'aedes'
 import type { IConnectPacket, ISubscription, Packet } from 'mqtt-packet'
+import { fewLevels } from '../domain/filters.js'
 import { type InboxFilter, inboxFilter } from '../domain/topics.js'
 import type { Logger } from '../ports/logger.js'
-import type { Connection, StreamOwner } from './connection.js'
+import type { Asking, Connection, StreamOwner } from './connection.js'
 import { encode } from './frames.js'
+import type { Ordinary } from './ordinary.js'
+import { inside, outside } from './aedes-names.js'
 import type { SessionPersistence } from './persistence.js'
 
 /**
  * All of Aedes that Parley touches, private parts included (docs/adr/001): its version is pinned. Aedes gets whole
- * packets, never bytes: the life cycle of a connection, SUBSCRIBE and UNSUBSCRIBE, and in time all ordinary topics.
- * Chat never enters it.
+ * packets, never bytes: the life cycle of a connection, SUBSCRIBE, UNSUBSCRIBE and DISCONNECT. Messages never enter it
+ * (docs/adr/002, docs/adr/004).
  */
 interface AedesClient extends StreamOwner {
   id: string
@@ -22,8 +25,6 @@ interface AedesClient extends StreamOwner {
   _parsingBatch: number
   _parser: object
   _eos: () => void
-  _serverKeepAlive?: number
-  _assignedClientId?: string
   _nextBatch: (err?: Error) => void
 }
 
@@ -36,7 +37,7 @@ const HALF_A_WEEK_MS = 302_400_000
 
 /** Takes the place of the parser that each client makes for itself: packets are cut by the connection. */
 const NO_PARSER = { removeAllListeners: () => {}, set _queue (_: unknown) {}, get _queue () { return null } }
-/** Topics are matched nowhere yet: ours never enter the matcher, and ordinary ones are denied. */
+/** Messages are matched in broker/core: neither chat nor ordinary topics enter Aedes. */
 const NO_EMITTER = {
   on: (_topic: string, _fn: unknown, done?: () => void) => { done?.() },
   removeListener: (_topic: string, _fn: unknown, done?: () => void) => { done?.() },
@@ -45,9 +46,9 @@ const NO_EMITTER = {
 }
 
 export class AedesHost {
-  private constructor (private readonly broker: InstanceType<typeof Aedes>, private readonly enqueues: WeakMap<AedesClient, (packet: unknown) => void>) {}
+  private constructor (private readonly broker: InstanceType<typeof Aedes>, private readonly ordinary: Ordinary, private readonly enqueues: WeakMap<AedesClient, (packet: unknown) => void>) {}
 
-  static async create (deps: { logger: Logger, persistence: SessionPersistence, maxPacketBytes: number, sessionExpirySeconds: number, granted (c: Connection): void, ready (c: Connection): void }): Promise<AedesHost> {
+  static async create (deps: { logger: Logger, persistence: SessionPersistence, maxPacketBytes: number, sessionExpirySeconds: number, ordinary: Ordinary, granted (c: Connection): void, ready (c: Connection): void }): Promise<AedesHost> {
     const enqueues = new WeakMap<AedesClient, (packet: unknown) => void>()
     const broker = new Aedes({
       mq: NO_EMITTER,
@@ -56,7 +57,6 @@ export class AedesHost {
       drainTimeout: 0,
       maxClientsIdLength: 65_535,
       maximumPacketSize: deps.maxPacketBytes,
-      receiveMaximum: 100,
       sessionExpiryIntervalLimit: deps.sessionExpirySeconds,
       preConnect (client: AedesClient, _packet: unknown, done: Callback<boolean>) {
         // filters named like members of Object.prototype would end the process [GHSA-52qw-whmv-87c5]
@@ -65,10 +65,10 @@ export class AedesHost {
         done(null, true)
       },
       authenticate (_client: AedesClient, _user: unknown, _password: unknown, done: Callback<boolean>) { done(null, true) },
-      authorizeSubscribe (client: AedesClient, sub: Sub, done: Callback<Sub | null>) {
-        done(null, sub.standsFor ?? (client.conn.mayHold(sub.topic) ? sub : null))
+      authorizeSubscribe (_client: AedesClient, sub: Sub, done: Callback<Sub | null>) {
+        done(null, sub.topic.startsWith(DENIED) ? null : sub.standsFor ?? sub) // none of a restored one
       },
-      // PUBLISH never comes here; a will does, and with an empty ACL it is denied
+      // neither PUBLISH nor a will comes here
       authorizePublish (_client: AedesClient | null, _packet: unknown, done: Callback) { done(new Error('denied')) }
     } as unknown as ConstructorParameters<typeof Aedes>[0])
     const own = broker as unknown as { clients: object, brokers: object, publish: (p: { topic: string }, client: unknown, done?: Callback) => void, scheduleSessionExpiry: () => void }
@@ -78,15 +78,24 @@ export class AedesHost {
     // when a session ends stands in the device's record; Aedes would keep each connection that is gone until then
     own.scheduleSessionExpiry = () => {}
     const on = broker as unknown as { on (event: string, fn: (...args: never[]) => void): void }
-    on.on('client', (client: AedesClient) => { client._serverKeepAlive = client.conn.serverKeepAlive; client._assignedClientId = client.conn.assignedClientId })
     on.on('clientReady', (client: AedesClient) => { deps.ready(client.conn) })
-    on.on('subscribe', (_subs: unknown, client: AedesClient) => { if (!client.closed) deps.granted(client.conn) })
-    on.on('unsubscribe', (_topics: unknown, client: AedesClient) => { if (!client.closed) deps.granted(client.conn) })
+    // right behind SUBACK and UNSUBACK
+    on.on('subscribe', (_subs: unknown, client: AedesClient) => {
+      const { conn } = client
+      if (client.closed) return
+      deps.granted(conn)
+      deps.ordinary.granted(conn, conn.asking.ordinary, conn.asking.id)
+    })
+    on.on('unsubscribe', (topics: string[], client: AedesClient) => {
+      if (client.closed) return
+      deps.granted(client.conn)
+      deps.ordinary.gone(client.conn, topics.map(outside))
+    })
     on.on('clientError', (client: AedesClient, err: Error) => { deps.logger.debug({ session: client.id, err }, 'client error') })
     on.on('connectionError', (_client: AedesClient, err: Error) => { deps.logger.debug({ err }, 'connection error') })
     on.on('error', (err: Error) => { deps.logger.error({ err }, 'Aedes reports an error') })
     await (broker as unknown as { listen (): Promise<void> }).listen()
-    return new AedesHost(broker, enqueues)
+    return new AedesHost(broker, deps.ordinary, enqueues)
   }
 
   /** Makes Aedes's client for the connection and hands it the CONNECT, whose client id is the session's. */
@@ -106,8 +115,13 @@ export class AedesHost {
     const client = clientOf(connection)
     const enqueue = this.enqueues.get(client)!
     if (packet.cmd !== 'subscribe' && packet.cmd !== 'unsubscribe') { enqueue(packet); return }
-    if (packet.cmd === 'subscribe') packet.subscriptions = distinct(packet.subscriptions, connection)
-    else packet.unsubscriptions = packet.unsubscriptions.map((topic, i) => connection.mayHold(topic) ? topic : `${DENIED}${i}`)
+    if (packet.cmd === 'subscribe') {
+      const granted = packet.subscriptions.map(s => this.ordinary.maySubscribe(connection, s.topic))
+      connection.asking = asking(packet.subscriptions.filter((_s, i) => granted[i]), packet.properties?.subscriptionIdentifier ?? 0, connection)
+      packet.subscriptions = packet.subscriptions.map((s, i) => granted[i] === true
+        ? { ...s, topic: `$granted/${i}`, standsFor: { ...s, topic: inside(s.topic) } }
+        : { ...s, topic: `${DENIED}${i}` })
+    } else packet.unsubscriptions = packet.unsubscriptions.map((f, i) => fewLevels(f) ? inside(f) : `${DENIED}${i}`)
     const next = client._nextBatch
     client._nextBatch = err => { next(err); connection.subscribed() } // goes along with the packet
     enqueue(packet)
@@ -119,23 +133,18 @@ export class AedesHost {
   }
 }
 
-const DENIED = '$denied/'
-
 /**
  * Aedes holds the filters of a packet as the names of an object: repeated ones would have one code in SUBACK for all
- * [MQTT-3.9.3-1], `__proto__` would be none, numbers would come first. And of `$share/` it answers 0x9E before it asks.
+ * [MQTT-3.9.3-1], `__proto__` would be none, numbers would come first. So each gets a name of its own until it is granted.
  */
-function distinct (subs: ISubscription[], c: Connection): ISubscription[] {
-  const last = new Map<string, ISubscription>()
-  for (const s of subs) {
-    if (s.qos === 2) s.qos = 1
-    last.set(s.topic, s)
-  }
-  return subs.map((s, i) => {
-    if (!c.mayHold(s.topic)) return { ...s, topic: `${DENIED}${i}` }
-    const standsFor = last.get(s.topic)!
-    return s === standsFor ? s : { ...s, topic: `$repeated/${i}`, standsFor }
-  })
+const DENIED = '$denied/'
+
+/** Of a filter that is repeated in one packet the last counts [MQTT-3.8.4-3]. */
+function asking (granted: readonly ISubscription[], id: number, c: Connection): Asking {
+  const last = [...new Map(granted.map(s => [s.topic, s])).values()]
+  const isInbox = (s: ISubscription): boolean => inboxFilter(s.topic, c.session.user) !== null
+  for (const s of granted) if (s.qos === 2 && isInbox(s)) s.qos = 1
+  return { inbox: last.filter(isInbox), ordinary: last.filter(s => !isInbox(s)), id, stored: null }
 }
 
 const clientOf = (c: Connection): AedesClient => c.client as AedesClient

@@ -1,4 +1,4 @@
-import type { IPublishPacket } from 'mqtt-packet'
+import type { Properties } from './properties.js'
 
 /** A PUBLISH as it came in. */
 export interface Arrived {
@@ -6,7 +6,9 @@ export interface Arrived {
   payload: Buffer
   qos: 0 | 1 | 2
   dup: boolean
+  retain: boolean
   /** 0 at QoS 0. */
   packetId: number
-  properties?: IPublishPacket['properties']
+  /** MQTT 5, when there are any. */
+  properties?: Properties
 }

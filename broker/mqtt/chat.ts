@@ -1,5 +1,4 @@
 import { isUtf8 } from 'node:buffer'
-import type { IPublishPacket } from 'mqtt-packet'
 import { Outgoing } from '../core/outgoing.js'
 import type { Message, Outcome, Publisher } from '../core/publish.js'
 import type { Receipts } from '../core/receipts.js'
@@ -7,15 +6,13 @@ import type { Signals } from '../core/signals.js'
 import { asParleyError, mqttReason, ParleyError } from '../domain/errors.js'
 import { nameOf } from '../domain/ids.js'
 import { isOurs, keyOf, parsePublish, type Publish, type Target } from '../domain/topics.js'
-import type { Clock } from '../ports/clock.js'
 import type { Logger } from '../ports/logger.js'
 import type { Pending } from './ack-queue.js'
+import { acknowledge, isFirst } from './answers.js'
 import type { Arrived } from './arrived.js'
 import type { Connection } from './connection.js'
-import { ackFrame, encode } from './frames.js'
 import type { Rpc } from './rpc.js'
 import type { AppState } from './app-state.js'
-import { Throttle } from './throttle.js'
 
 /** MQTT 5 reason for a topic of ours outside the grammar [MQTT-3.4.2.1]. */
 const TOPIC_NAME_INVALID = 0x90
@@ -25,8 +22,7 @@ const MAX_ECHO = 1024
 /** Publishes on our topics: what they ask for, and how they are answered. */
 export class Chat {
   constructor (private readonly deps: {
-    publisher: Publisher, receipts: Receipts, signals: Signals, rpc: Rpc, state: AppState, clock: Clock, logger: Logger
-    limits: { readonly publishPerSecond: number }
+    publisher: Publisher, receipts: Receipts, signals: Signals, rpc: Rpc, state: AppState, logger: Logger
     count: { published (kind: string): void, refused (code: string): void }
   }) {}
 
@@ -35,24 +31,19 @@ export class Chat {
     return c.lastPublish = parsePublish(topic)
   }
 
-  /** A PUBLISH that mqtt-packet read: MQTT 5 properties, QoS 2, retain, any topic. */
-  slow (c: Connection, p: IPublishPacket): void {
-    const payload = typeof p.payload === 'string' ? Buffer.from(p.payload) : p.payload
-    const m: Arrived = { topic: p.topic, payload, qos: p.qos, dup: p.dup, packetId: p.messageId ?? 0, properties: p.properties }
-    if (m.qos === 2 && !this.firstOfTwo(c, m)) return
-    if (!isOurs(m.topic)) { this.ordinary(c, m); return }
+  /** A PUBLISH that is not of the common shape: MQTT 5 properties, QoS 2, retain. */
+  slow (c: Connection, m: Arrived): void {
     const kind = this.parse(c, m.topic)
     if (kind === null) this.refuse(c, m, new ParleyError('bad-request', 'no topic of Parley: see "What a client publishes" in its protocol'), TOPIC_NAME_INVALID)
-    else if (p.retain) this.refuse(c, m, new ParleyError('bad-request', 'a message to an inbox cannot be retained'), undefined, kind)
+    else if (c.identity!.anonymous === true) this.refuse(c, m, new ParleyError('forbidden', 'who comes without credentials has ordinary topics only'))
+    else if (m.retain) this.refuse(c, m, new ParleyError('bad-request', 'a message to an inbox cannot be retained'), undefined, kind)
     else this.publish(c, kind, m)
   }
 
   publish (c: Connection, kind: Publish, m: Arrived): void {
     this.deps.count.published(kind.kind)
-    const limit = this.deps.limits.publishPerSecond
     const pending = c.acks.open(m.packetId, m.qos, m.payload.length)
-    if (limit === 0) this.handle(c, kind, m, pending)
-    else (c.throttle ??= new Throttle(limit, this.deps.clock)).run(() => this.handle(c, kind, m, pending))
+    c.throttled(() => this.handle(c, kind, m, pending))
   }
 
   private handle (c: Connection, kind: Publish, m: Arrived, pending: Pending): void {
@@ -71,8 +62,8 @@ export class Chat {
     const props = m.properties
     if (props !== undefined) {
       message.contentType = props.contentType
-      message.expirySeconds = props.messageExpiryInterval
-      message.user = props.userProperties as Message['user']
+      message.expirySeconds = props.expirySeconds
+      message.user = props.user
     }
     this.deps.publisher.publish(c.lane!, message, outcome => this.outcome(c, m, pending, outcome))
   }
@@ -80,22 +71,22 @@ export class Chat {
   private outcome (c: Connection, m: Arrived, pending: Pending, o: Outcome): void {
     switch (o.kind) {
       case 'stored':
-        this.settle(c, pending, () => {
+        c.settle(pending, () => {
           if (c.session.grants.holds('ack')) {
             const name = o.cid === '' ? `"conv":"${nameOf(o.conv, c.session.user)}"` : `"cid":${JSON.stringify(o.cid)}`
             this.meAck(c, Buffer.from(`{${name},"seq":${o.seq},"ts":${o.ts}}`))
           }
-          this.acknowledge(c, m, 0, { seq: String(o.seq), ts: String(o.ts) })
+          acknowledge(c, m, 0, { seq: String(o.seq), ts: String(o.ts) })
         })
         return
       case 'refused': {
         this.deps.count.refused(o.error.code)
         const name = o.cid === '' ? { conv: nameOf(o.conv, c.session.user) } : { cid: o.cid }
-        this.settle(c, pending, () => this.refusal(c, m, name, o.error, mqttReason(o.error.code)))
+        c.settle(pending, () => this.refusal(c, m, name, o.error, mqttReason(o.error.code)))
         return
       }
       case 'dropped':
-        this.settle(c, pending, null)
+        c.settle(pending, null)
         c.close('broker', 0x88) // the library comes back and sends again
     }
   }
@@ -103,12 +94,12 @@ export class Chat {
   /** What has no answer of its own on `me/ack` unless it is refused. */
   private answerTo (c: Connection, m: Arrived, pending: Pending, done: Promise<void>): void {
     done.then(
-      () => this.settle(c, pending, () => this.acknowledge(c, m, 0)),
+      () => c.settle(pending, () => acknowledge(c, m, 0)),
       (e: unknown) => {
         const error = asParleyError(e)
         if (error.code === 'internal') this.deps.logger.error({ err: error.cause ?? error, user: c.session.user }, 'a publish failed')
         this.deps.count.refused(error.code)
-        this.settle(c, pending, () => this.refusal(c, m, { topic: m.topic.slice(0, MAX_ECHO) }, error, mqttReason(error.code)))
+        c.settle(pending, () => this.refusal(c, m, { topic: m.topic.slice(0, MAX_ECHO) }, error, mqttReason(error.code)))
       })
   }
 
@@ -116,48 +107,17 @@ export class Chat {
     this.deps.count.refused(error.code)
     const message = kind !== undefined && (kind.kind === 'msg' || kind.kind === 'raw') ? kind : undefined
     const name = message === undefined ? { topic: m.topic.slice(0, MAX_ECHO) } : message.cid === undefined ? { conv: nameOf(keyOf(message.to, c.session.user), c.session.user) } : { cid: message.cid }
-    this.settle(c, c.acks.open(m.packetId, m.qos, 0), () => this.refusal(c, m, name, error, reason))
+    c.settle(c.acks.open(m.packetId, m.qos, 0), () => this.refusal(c, m, name, error, reason))
   }
 
   private refusal (c: Connection, m: Arrived, name: object, error: ParleyError, reason: number): void {
     const body = { code: error.code, message: error.message }
     if (c.session.grants.holds('ack')) this.meAck(c, Buffer.from(JSON.stringify({ ...name, error: body })))
-    this.acknowledge(c, m, reason, { code: error.code })
-  }
-
-  private settle (c: Connection, pending: Pending, write: (() => void) | null): void {
-    c.acks.settle(pending, write)
-    c.readOn()
+    acknowledge(c, m, reason, { code: error.code })
   }
 
   private meAck (c: Connection, bytes: Buffer): void {
     c.deliver(new Outgoing('ack', bytes), 0, 0, false, c.session.grants.isLong('ack'))
-  }
-
-  /** PUBACK or PUBREC. Before MQTT 5 it has no way to say no: what was refused was said on `me/ack`. */
-  private acknowledge (c: Connection, m: Arrived, reason: number, user?: Record<string, string>): void {
-    if (m.qos === 0) return
-    if (m.qos === 2) {
-      if (reason >= 0x80 && c.version === 5) c.received?.delete(m.packetId) // that ends the exchange [MQTT-4.3.3]
-      else c.received?.set(m.packetId, true)
-    }
-    if (c.version !== 5) { c.write(ackFrame(m.qos === 1 ? 0x40 : 0x50, m.packetId)); return }
-    const properties = user !== undefined && c.requestProblemInformation ? { userProperties: user } : undefined
-    c.write(encode({ cmd: m.qos === 1 ? 'puback' : 'pubrec', messageId: m.packetId, reasonCode: reason, properties }, 5))
-  }
-
-  /** Notes a QoS 2 packet id; false: it is in use, this is the same message again [MQTT-4.3.3-10]. */
-  private firstOfTwo (c: Connection, m: Arrived): boolean {
-    const before = (c.received ??= new Map()).get(m.packetId)
-    if (before === undefined) { c.received.set(m.packetId, false); return true }
-    if (before) c.write(c.version === 5 ? encode({ cmd: 'pubrec', messageId: m.packetId, reasonCode: 0 }, 5) : ackFrame(0x50, m.packetId))
-    return false
-  }
-
-  /** Denied, as with an empty ACL: MQTT 5 is told, 3.x has no way to say it. */
-  private ordinary (c: Connection, m: Arrived): void {
-    this.deps.count.refused('forbidden')
-    this.settle(c, c.acks.open(m.packetId, m.qos, 0), () => this.acknowledge(c, m, 0x87))
   }
 
   /** A PUBLISH over the limit of a packet, of which only the beginning was kept. */
@@ -168,9 +128,13 @@ export class Chat {
     const qos = (head[0]! >> 1 & 3) as 0 | 1 | 2
     const topic = head.subarray(at + 3, topicEnd)
     if (topicEnd + 2 > head.length || !isUtf8(topic) || qos as number === 3) { c.malformed('a bad PUBLISH'); return }
-    const m: Arrived = { topic: topic.toString(), payload: head.subarray(0, 0), qos, dup: (head[0]! & 8) !== 0, packetId: qos === 0 ? 0 : head.readUInt16BE(topicEnd) }
-    if (qos === 2 && !this.firstOfTwo(c, m)) return
-    if (!isOurs(m.topic)) { this.ordinary(c, m); return }
+    const m: Arrived = { topic: topic.toString(), payload: head.subarray(0, 0), qos, dup: (head[0]! & 8) !== 0, retain: false, packetId: qos === 0 ? 0 : head.readUInt16BE(topicEnd) }
+    if (qos === 2 && !isFirst(c, m)) return
+    if (!isOurs(m.topic)) { // 3.x has no way to say it
+      this.deps.count.refused('too-large')
+      c.settle(c.acks.open(m.packetId, m.qos, 0), () => acknowledge(c, m, 0))
+      return
+    }
     this.refuse(c, m, new ParleyError('too-large', 'the packet is larger than the broker takes'), undefined, this.parse(c, m.topic) ?? undefined)
   }
 }

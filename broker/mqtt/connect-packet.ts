@@ -1,9 +1,11 @@
 import type { IConnectPacket } from 'mqtt-packet'
+import { isTopicName } from '../domain/filters.js'
 import { decode } from './frames.js'
+import { Malformed, OF_WILL, type Properties, readProperties, variableInteger } from './properties.js'
 
 /** What a CONNECT is, or how it is refused: `bad` closes without an answer [MQTT-3.1.4-1]. */
 export type ReadConnect =
-  | { kind: 'connect', packet: IConnectPacket }
+  | { kind: 'connect', packet: IConnectPacket, will: Properties | undefined }
   | { kind: 'version', answerIn: number }
   | { kind: 'bad', why: string, version: number }
 
@@ -22,7 +24,18 @@ export function readConnect (bytes: Buffer): ReadConnect {
   if (packet instanceof Error) return { kind: 'bad', why: packet.message, version: level }
   if (packet.cmd !== 'connect') return { kind: 'bad', why: 'no CONNECT', version: level }
   if (packet.will !== undefined && (packet.will.qos as number) > 2) return { kind: 'bad', why: 'will QoS 3', version: level } // [MQTT-3.1.2-12]
-  return { kind: 'connect', packet }
+  if (packet.will !== undefined && !isTopicName(packet.will.topic)) return { kind: 'bad', why: 'the will has no topic', version: level } // [MQTT-3.1.3-11]
+  const will = packet.will === undefined || level < 5 ? undefined : willProperties(bytes, nameEnd)
+  if (will instanceof Malformed) return { kind: 'bad', why: `will: ${will.why}`, version: level }
+  return { kind: 'connect', packet, will }
+}
+
+/** Read once more, since mqtt-packet loses the order of the user properties [MQTT-3.1.3-10]. The packet is known to be whole. */
+function willProperties (b: Buffer, nameEnd: number): Properties | Malformed {
+  const properties = variableInteger(b, nameEnd + 4, b.length)! // behind level, flags, keep-alive
+  const clientId = properties.end + properties.value
+  const will = variableInteger(b, clientId + 2 + b.readUInt16BE(clientId), b.length)!
+  return readProperties(b, will.end, will.end + will.value, OF_WILL)
 }
 
 /** How long the session outlives the connection, seconds; Infinity: for ever [MQTT-3.1.2.11.2]. */

@@ -1,18 +1,29 @@
-import type { IDisconnectPacket, IPublishPacket, ISubscribePacket, IUnsubscribePacket, Packet } from 'mqtt-packet'
+import type { IDisconnectPacket, IPubrecPacket, ISubscribePacket, ISubscription, IUnsubscribePacket, Packet } from 'mqtt-packet'
 import type { CloseReason, LiveConnection } from '../core/connections.js'
 import type { Link } from '../core/link.js'
 import { Outgoing } from '../core/outgoing.js'
 import { type Lane } from '../core/publish.js'
 import type { Session } from '../core/session.js'
+import type { Giving, TopicLink } from '../core/topics/link.js'
+import type { Subscriber } from '../core/topics/subscriber.js'
+import type { TopicAcl } from '../domain/acl.js'
 import type { Identity, Verdict } from '../domain/identity.js'
-import { type InboxFilter, inboxFilter, isFilter, type Publish } from '../domain/topics.js'
+import { shareOf } from '../domain/filters.js'
+import type { TopicMessage } from '../domain/topic-message.js'
+import { type InboxFilter, isFilter, isOurs, type Publish } from '../domain/topics.js'
 import type { Clock, Timer } from '../ports/clock.js'
 import type { Logger } from '../ports/logger.js'
-import { AckQueue } from './ack-queue.js'
+import { AckQueue, type Pending } from './ack-queue.js'
 import type { Arrived } from './arrived.js'
+import { isFirst } from './answers.js'
+import { accepted } from './connack.js'
 import { ackFrame, decode, encode, packetIdAt, PINGRESP, publishFrame, withDup } from './frames.js'
 import { Inbound, type Sink } from './inbound.js'
-import type { Throttle } from './throttle.js'
+import { Malformed } from './properties.js'
+import { readPublish } from './publish-packet.js'
+import { Throttle } from './throttle.js'
+import { TopicAliases } from './topic-aliases.js'
+import { topicFrame } from './topic-frames.js'
 import type { Origin, Wire } from './wire.js'
 import { WriteBatch, type WriteBatcher } from './write-batching.js'
 
@@ -30,20 +41,39 @@ export interface MqttWorld {
   readonly chat: {
     parse (c: Connection, topic: string): Publish | null
     publish (c: Connection, kind: Publish, m: Arrived): void
-    slow (c: Connection, packet: IPublishPacket): void
+    slow (c: Connection, m: Arrived): void
     tooLarge (c: Connection, head: Buffer): void
+  }
+  /** Ordinary topics. */
+  readonly ordinary: {
+    ready (c: Connection): void
+    publish (c: Connection, m: Arrived): void
+    completed (c: Connection, packetId: number): void
   }
   readonly clock: Clock
   readonly logger: Logger
   /** Largest packet taken, announced as Maximum Packet Size. */
   readonly maxPacketBytes: number
-  /** A packet for Aedes: SUBSCRIBE, UNSUBSCRIBE, DISCONNECT, the QoS 2 handshake of deliveries. */
+  /** Publishes of one connection in a second; 0: no limit. */
+  readonly publishPerSecond: number
+  /** A packet for Aedes: SUBSCRIBE, UNSUBSCRIBE, DISCONNECT. */
   toAedes (connection: Connection, packet: Packet): void
   ended (connection: Connection, reason: CloseReason): Promise<void>
 }
 
 /** Aedes's client, as its stream knows it. */
 export interface StreamOwner { close (): void }
+
+/** What a SUBSCRIBE asks for and is granted. */
+export interface Asking {
+  inbox: readonly ISubscription[]
+  ordinary: readonly ISubscription[]
+  /** Subscription Identifier; 0: none. */
+  id: number
+  /** Aedes asks for it to be stored once for each filter. */
+  stored: Promise<void> | null
+}
+const NOTHING_ASKED: Asking = { inbox: [], ordinary: [], id: 0, stored: null }
 
 /** Of a 3.x client, up to this much is read and dropped to answer `too-large`; more closes the connection. */
 export const MAX_SKIP_BYTES = 16 << 20
@@ -59,13 +89,18 @@ const MAX_EARLY_BYTES = 1 << 20
 /** Longest wait for the last bytes to leave when the broker closes. */
 const LINGER_MS = 2000
 
+/** Of a smaller one each packet that comes back counts for the other side, too. */
+const LARGE_RECEIVE_MAXIMUM = 1024
+const NO_ALIAS = { alias: 0, known: false }
+const NO_IDS: readonly number[] = []
+
 const nothing = (): void => {}
 
 /**
  * One socket. It cuts packets, answers what needs nobody else (PUBACK, PINGREQ, chat), and hands the rest to Aedes, for
  * whom it plays the stream: Aedes writes to it and never reads from it.
  */
-export class Connection implements Link, Sink, LiveConnection {
+export class Connection implements Link, TopicLink, Sink, LiveConnection {
   phase: 'new' | 'connecting' | 'ready' | 'closed' = 'new'
   version = 4
   /** Set by Aedes when it makes its client for this stream. */
@@ -73,22 +108,35 @@ export class Connection implements Link, Sink, LiveConnection {
   sessionOrNull: Session | null = null
   identity: Identity | null = null
   lane: Lane | null = null
-  receiveMaximum = 65_535
+  /** The client's Receive Maximum. */
+  clientReceiveMaximum = 65_535
   maxPacketBytes = 0
   requestProblemInformation = true
+  wantsResponseInformation = false
   keepAliveMs = 0
+  /** How long the session outlives the connection, seconds; 0: it ends with it. What the client asked for, within the limit. */
+  expirySeconds = 0
+  askedExpirySeconds = 0
   /** Told in CONNACK when it is not the client's own, seconds [MQTT-3.2.2.3.14]. */
   serverKeepAlive: number | undefined = undefined
   /** A session of an earlier connection goes on [MQTT-3.2.2-2]. */
   sessionPresent = false
   /** Made for an empty client id; told in CONNACK [MQTT-3.2.2.3.7]. */
   assignedClientId: string | undefined = undefined
-  /** The client said DISCONNECT: what follows is its doing. */
-  leaving = false
+  /** The client said DISCONNECT: what follows is its doing; with or without its will. */
+  leaving: 'no' | 'with will' | 'for good' = 'no'
   heardMs: number
   readonly acks = new AckQueue()
   /** QoS 2 packet ids between PUBLISH and PUBREL: true once PUBREC was sent. */
   received: Map<number, boolean> | null = null
+  /** Those of them that are stored: of a session that outlives the connection. */
+  storedIds: Set<number> | null = null
+  /** Its part in ordinary topics, once it has one. */
+  topics: Subscriber | null = null
+  acl: TopicAcl | null = null
+  aliases: TopicAliases | null = null
+  /** The client's Topic Alias Maximum. */
+  topicAliasMaximum = 0
   throttle: Throttle | null = null
   /** RPC requests whose answers did not leave yet, and what lets the next ones go on. */
   rpcRunning = 0
@@ -103,6 +151,7 @@ export class Connection implements Link, Sink, LiveConnection {
   /** For the listener that counts: the CONNECT was accepted; the connection ended. */
   signedIn: () => void = nothing
   gone: () => void = nothing
+  asking = NOTHING_ASKED
   /** Called once, when CONNACK was written or the connection ended before. */
   settled: (() => void) | null = null
   private readonly inbound = new Inbound()
@@ -154,9 +203,6 @@ export class Connection implements Link, Sink, LiveConnection {
     this.wire.resume()
   }
 
-  /** Whether a filter may be granted: it is one of the own inbox. */
-  mayHold (filter: string): boolean { return inboxFilter(filter, this.session.user) !== null }
-
   get isPaused (): boolean { return this.paused }
 
   sized (header: number, bytes: number): 'take' | 'skip' | 'refuse' {
@@ -183,8 +229,9 @@ export class Connection implements Link, Sink, LiveConnection {
     const type = b[start]! >> 4
     if (this.phase === 'new') { this.connect(b.subarray(start, end), type); return }
     if (type === 3 && this.publishFast(b, start, body, end)) return
-    if (type === 4 && end === body + 2 && (b[start]! & 15) === 0) { this.session.ack(b[body]! << 8 | b[body + 1]!); return }
-    if (type === 12 && end === body && (b[start]! & 15) === 0) { this.write(PINGRESP); return }
+    if (type === 3) { this.publish(readPublish(b, start, body, end, this.version === 5)); return }
+    if (type === 4 && end === body + 2 && (b[start]! & 15) === 0) { this.acknowledged(b[body]! << 8 | b[body + 1]!); return }
+    if (type === 12 && end === body && (b[start]! & 15) === 0) { this.send(PINGRESP); return }
     const packet = decode(b.subarray(start, end), this.version)
     if (packet instanceof Error) { this.malformed(packet.message); return }
     this.slow(packet)
@@ -216,55 +263,83 @@ export class Connection implements Link, Sink, LiveConnection {
       if (packetId === 0) return false
       at += 2
     }
-    if (this.version === 5 && b[at++] !== 0) return false
+    if ((this.version === 5 && b[at++] !== 0) || this.identity!.anonymous === true) return false
     const topic = b.toString('latin1', body + 2, topicEnd)
     const known = topic === this.lastTopic ? this.lastPublish : this.world.chat.parse(this, topic)
     if (known === null || at > end) return false
-    this.world.chat.publish(this, known, { topic, payload: b.subarray(at, end), qos: qos as 0 | 1, dup: (flags & 8) !== 0, packetId })
+    this.world.chat.publish(this, known, { topic, payload: b.subarray(at, end), qos: qos as 0 | 1, dup: qos === 1 && (flags & 8) !== 0, retain: false, packetId })
     return true
+  }
+
+  /** Any other PUBLISH. */
+  private publish (m: Arrived | Malformed): void {
+    if (m instanceof Malformed) { this.malformed(m.why, m.code); return }
+    const alias = m.properties?.topicAlias
+    if (alias !== undefined) {
+      const topic = (this.aliases ??= new TopicAliases(this.topicAliasMaximum)).resolve(m.topic, alias)
+      if (topic instanceof Malformed) { this.malformed(topic.why, topic.code); return }
+      m.topic = topic
+    }
+    if (m.qos === 2 && !isFirst(this, m)) return
+    if (isOurs(m.topic)) this.world.chat.slow(this, m)
+    else this.world.ordinary.publish(this, m)
+  }
+
+  /** PUBACK, PUBCOMP: the ids of the inbox and of ordinary topics are apart. */
+  private acknowledged (packetId: number): void {
+    if (this.topics?.acknowledge(packetId) === true) {
+      if (this.clientReceiveMaximum < LARGE_RECEIVE_MAXIMUM) this.session.opened()
+    } else if (this.session.ack(packetId) && this.topics?.holdsBack === true) this.topics.pump()
+  }
+
+  /** PUBREC. */
+  private receipt (packet: IPubrecPacket): void {
+    const { messageId: id, reasonCode = 0 } = packet
+    if (reasonCode >= 0x80) { this.acknowledged(id!); return } // [MQTT-4.3.3-4]
+    const unknown = (): void => { this.send(this.version === 5 ? encode({ cmd: 'pubrel', messageId: id, reasonCode: 0x92 }, 5) : ackFrame(0x62, id!)) }
+    if (this.topics === null) { unknown(); return }
+    this.topics.received(id!).then(known => known ? this.release(id!) : unknown(), () => this.close('broker', 0x88))
   }
 
   private slow (packet: Packet): void {
     switch (packet.cmd) {
-      case 'publish':
-        if (packet.properties?.topicAlias === undefined) this.world.chat.slow(this, packet)
-        else this.malformed('a topic alias, of which none were offered', 0x94) // [MQTT-3.3.2-9]
-        return
-      case 'pubrel':
-        this.received?.delete(packet.messageId!)
-        this.write(ackFrame(0x70, packet.messageId!))
-        return
-      case 'puback': this.session.ack(packet.messageId!); return
-      case 'pingreq': this.write(PINGRESP); return
+      case 'pubrel': this.world.ordinary.completed(this, packet.messageId!); return
+      case 'puback': case 'pubcomp': this.acknowledged(packet.messageId!); return
+      case 'pubrec': this.receipt(packet); return
+      case 'pingreq': this.send(PINGRESP); return
       case 'connect': this.malformed('a second CONNECT', 0x82); return // [MQTT-3.1.0-2]
       case 'disconnect': this.disconnect(packet); return
       case 'subscribe': case 'unsubscribe': this.subscribe(packet); return
-      default: this.world.toAedes(this, packet)
+      default: this.malformed(`a client sends no ${packet.cmd}`, 0x82)
     }
   }
 
   private subscribe (packet: ISubscribePacket | IUnsubscribePacket): void {
     const filters = packet.cmd === 'subscribe' ? packet.subscriptions.map(s => s.topic) : packet.unsubscriptions
+    if (packet.cmd === 'subscribe') {
+      if (packet.properties?.subscriptionIdentifier === 0) { this.malformed('Subscription Identifier 0', 0x82); return } // [MQTT-3.8.2.1.2]
+      if (packet.subscriptions.some(s => s.nl === true && shareOf(s.topic) !== null)) { this.malformed('No Local on a shared subscription', 0x82); return } // [MQTT-3.8.3-4]
+    }
     if (!filters.every(isFilter)) { this.malformed('wildcards where none may stand', 0x8f); return } // [MQTT-4.7.1-2] [MQTT-4.7.1-3] [MQTT-4.7.3-1]
     this.subscribing = true
     this.world.toAedes(this, packet)
   }
 
   private disconnect (packet: IDisconnectPacket): void {
-    const record = this.session.record
-    const seconds = packet.properties?.sessionExpiryInterval
-    if (record !== null && seconds !== undefined && record.sessionExpirySeconds > 0) record.sessionExpirySeconds = this.world.connector.sessionExpiry(seconds) // [MQTT-3.14.2-2]
-    this.leaving = true
+    const asked = packet.properties?.sessionExpiryInterval
+    if (asked !== undefined) {
+      if (asked > 0 && this.askedExpirySeconds === 0) { this.malformed('a Session Expiry Interval where CONNECT had none', 0x82); return } // [MQTT-3.14.2-2]
+      this.expirySeconds = this.world.connector.sessionExpiry(asked)
+      if (this.session.record !== null) this.session.record.sessionExpirySeconds = this.expirySeconds
+    }
+    this.leaving = (packet.reasonCode ?? 0) === 0 ? 'for good' : 'with will' // [MQTT-3.14.4-3]
     this.world.toAedes(this, packet)
   }
 
   // ---- bytes out
 
   /** For this turn's one write. Never waits, and never refuses: what may grow is bounded by who writes. */
-  write (bytes: Buffer | string): boolean {
-    if (this.phase !== 'closed') this.batch.push(typeof bytes === 'string' ? Buffer.from(bytes) : bytes)
-    return true
-  }
+  send (bytes: Buffer): void { if (this.phase !== 'closed') this.batch.push(bytes) }
 
   deliver (out: Outgoing, qos: 0 | 1, packetId: number, dup: boolean, long: boolean): void {
     if (this.phase === 'closed') return
@@ -281,17 +356,53 @@ export class Connection implements Link, Sink, LiveConnection {
 
   get unsentBytes (): number { return this.batch.unsentBytes }
 
+  /** What the inbox may have in flight: ordinary topics take from the same Receive Maximum. */
+  get receiveMaximum (): number { return this.clientReceiveMaximum - (this.topics?.inFlight ?? 0) }
+
+  /** What ordinary topics may have in flight. Half of a Receive Maximum stays for the inbox of who has one. */
+  get quota (): number {
+    const { clientReceiveMaximum: most, session } = this
+    return Math.min(most - session.flights.size, session.grants.any ? Math.max(1, most >> 1) : most)
+  }
+
+  give (message: TopicMessage, how: Giving): boolean {
+    if (this.phase !== 'ready') return true
+    const v5 = this.version === 5
+    const { alias, known } = this.topicAliasMaximum > 0 ? (this.aliases ??= new TopicAliases(this.topicAliasMaximum)).for(message.topic) : NO_ALIAS
+    const frame = topicFrame(message, { ...how, v5, alias, aliasKnown: known, ids: v5 ? how.ids : NO_IDS }, this.world.clock.now())
+    if (this.maxPacketBytes !== 0 && frame.length > this.maxPacketBytes) return false // [MQTT-3.1.2-24]
+    if (alias !== 0 && !known) this.aliases!.used(message.topic, alias)
+    if (how.qos === 0) this.batch.push(frame)
+    else this.batch.push(frame, packetIdAt(frame), how.packetId)
+    return true
+  }
+
+  release (packetId: number): void { this.send(ackFrame(0x62, packetId)) }
+
+  /** Runs a publish now, or in its turn. */
+  throttled (run: () => void): void {
+    const { publishPerSecond, clock } = this.world
+    if (publishPerSecond === 0) run()
+    else (this.throttle ??= new Throttle(publishPerSecond, clock)).run(run)
+  }
+
+  settle (pending: Pending, write: (() => void) | null): void {
+    this.acks.settle(pending, write)
+    this.readOn()
+  }
+
   /** Tells the session when the kernel has this flush: the QoS 0 entries in it, or room for what waits. */
   private flushing (): (() => void) | undefined {
     const session = this.sessionOrNull
     if (session === null) return undefined
     const n = session.zeroCount - this.zeroFlushed
     const full = this.batch.unsentBytes > MAX_UNSENT_BYTES // it may be paused before this is out
-    if (n === 0 && !full && !session.holdsBack) return undefined
+    if (n === 0 && !full && !session.holdsBack && this.topics?.holdsBack !== true) return undefined
     this.zeroFlushed += n
     return () => {
       this.zeroFlushed -= n
       session.kernelTook(n)
+      this.topics?.pump()
       if (full) this.readOn()
     }
   }
@@ -301,10 +412,12 @@ export class Connection implements Link, Sink, LiveConnection {
   /** CONNACK was written: the session takes up what it held, and what came meanwhile is read. */
   ready (held: [InboxFilter, 0 | 1][]): void {
     if (this.phase !== 'connecting') return
+    this.send(accepted(this, this.world.maxPacketBytes))
     this.phase = 'ready'
     this.signedIn()
     this.wire.signedIn?.()
     this.settled?.()
+    this.world.ordinary.ready(this)
     if (held.length > 0) this.granted(held)
     this.readOn()
   }
@@ -329,7 +442,7 @@ export class Connection implements Link, Sink, LiveConnection {
   /** Ends the connection; MQTT 5 clients are told why [MQTT-3.14.4-1]. Idempotent. */
   close (reason: CloseReason, code?: number): void {
     if (this.phase === 'closed') return
-    if (code !== undefined && this.version === 5 && this.phase === 'ready') this.write(encode({ cmd: 'disconnect', reasonCode: code }, 5))
+    if (code !== undefined && this.version === 5 && this.phase === 'ready') this.send(encode({ cmd: 'disconnect', reasonCode: code }, 5))
     this.batch.flush()
     this.phase = 'closed'
     this.wire.destroySoon()
@@ -358,8 +471,14 @@ export class Connection implements Link, Sink, LiveConnection {
 
   // ---- the stream that Aedes sees: it never gets bytes from it, and hears of its end by close()
 
+  /** SUBACK and UNSUBACK. Before that comes a CONNACK that cannot say what we offer: ours goes out in its place. */
+  write (bytes: Buffer | string): boolean {
+    if (this.phase === 'ready') this.send(typeof bytes === 'string' ? Buffer.from(bytes) : bytes)
+    return true
+  }
+
   get destroyed (): boolean { return this.phase === 'closed' }
-  destroy (): void { this.close(this.leaving ? 'client' : 'broker') }
+  destroy (): void { this.close(this.leaving === 'no' ? 'broker' : 'client') }
   setMaxListeners (): this { return this }
   on (): this { return this }
   once (): this { return this }

@@ -14,17 +14,22 @@ import type { Device, DeviceStore } from '../ports/devices.js'
 import type { Directory } from '../ports/directory.js'
 import type { Logger } from '../ports/logger.js'
 import { type AedesHost, refusal } from './aedes.js'
-import { readConnect, sessionExpirySeconds } from './connect-packet.js'
+import { type ReadConnect, readConnect, sessionExpirySeconds } from './connect-packet.js'
 import type { Connection } from './connection.js'
 import { encode } from './frames.js'
+import type { Ordinary } from './ordinary.js'
 import type { Pace } from './pace.js'
 import type { Registry } from './registry.js'
 
 /** `token-expiring` comes this long before the end. */
 const EXPIRY_NOTICE_MS = 60_000
 const DAY_MS = 86_400_000
+/** Session Expiry Interval of a session that does not end [MQTT-3.1.2.11.2]. */
+const FOR_EVER = 0xffffffff
 const BAD_AUTHENTICATION_METHOD = 0x8c
 const PROTOCOL_ERROR = 0x82
+
+type Connect = Extract<ReadConnect, { kind: 'connect' }>
 
 export interface ConnectorDeps {
   hooks: HookRunner
@@ -40,6 +45,7 @@ export interface ConnectorDeps {
   sessions: SessionWorld
   limits: { readonly connectionsPerUser: number, readonly devicesPerUser: number, readonly sessionExpirySeconds: number, readonly keepAliveMinSeconds: number, readonly keepAliveMaxSeconds: number }
   aedes (): AedesHost
+  ordinary: Ordinary
   /** No new connections: the node leaves. */
   draining (): boolean
 }
@@ -65,7 +71,7 @@ export class Connector implements Connections {
     if (verdict.kind !== 'accepted') { this.rejected(c, verdict, device); return }
     const id = sessionId(verdict.identity.user, device)
     if (!this.deps.pace.mayConnect(id)) { this.deps.logger.info({ session: id }, 'connects too often'); c.close('broker'); return }
-    await this.deps.registry.exclusively(id, () => this.open(c, packet, device, id, verdict.identity))
+    await this.deps.registry.exclusively(id, () => this.open(c, read, device, id, verdict.identity))
   }
 
   /** Checks what the standard asks of a CONNECT, and takes its limits. Not null: the answer that refuses it. */
@@ -74,10 +80,14 @@ export class Connector implements Connections {
     if (c.version === 5) {
       if (props.authenticationMethod !== undefined) return connack5(BAD_AUTHENTICATION_METHOD) // [MQTT-4.12.0-1]
       if (props.receiveMaximum === 0 || props.maximumPacketSize === 0 || props.authenticationData !== undefined) return connack5(PROTOCOL_ERROR)
-      c.receiveMaximum = props.receiveMaximum ?? 65_535
+      c.clientReceiveMaximum = props.receiveMaximum ?? 65_535
       c.maxPacketBytes = props.maximumPacketSize ?? 0
       c.requestProblemInformation = props.requestProblemInformation !== false
+      c.wantsResponseInformation = props.requestResponseInformation === true
+      c.topicAliasMaximum = props.topicAliasMaximum ?? 0
     }
+    c.askedExpirySeconds = Math.min(sessionExpirySeconds(p), FOR_EVER)
+    c.expirySeconds = this.sessionExpiry(c.askedExpirySeconds)
     if (p.clientId === '') {
       if (c.version === 3 || (c.version === 4 && p.clean !== true)) return refusal(c.version, 'client-id') // [MQTT-3.1.3-8]
       p.clientId = randomUUID()
@@ -101,12 +111,12 @@ export class Connector implements Connections {
   }
 
   private refuse (c: Connection, answer: Buffer | null): void {
-    if (answer !== null) c.write(answer)
+    if (answer !== null) c.send(answer)
     c.close('broker')
   }
 
   /** Inside the session id's lock: the old connection is closed and over before the new one is there. */
-  private async open (c: Connection, packet: IConnectPacket, device: DeviceId, id: SessionId, identity: Identity): Promise<void> {
+  private async open (c: Connection, { packet, will }: Connect, device: DeviceId, id: SessionId, identity: Identity): Promise<void> {
     const old = this.deps.registry.get(id)
     if (old !== undefined) {
       if (old.session.grants.holds('evt')) old.deliver(Outgoing.json('evt', { type: 'replaced' }), 0, 0, false, old.session.grants.isLong('evt'))
@@ -124,19 +134,22 @@ export class Connector implements Connections {
     c.lane = new Lane(identity.user, device)
     this.deps.registry.add(id, c)
     c.willIgnored = packet.will !== undefined && isOurs(packet.will.topic)
+    await this.deps.ordinary.opened(c, packet, will)
+    if (c.phase as string !== 'connecting') return
     const ready = new Promise<void>(resolve => { c.settled = resolve })
-    // keep-alive is watched by the connection; a will on an ordinary topic would be denied when it is due
+    // keep-alive is watched by the connection, and wills are ours
     this.deps.aedes().attach(c, { ...packet, clientId: id, keepalive: 0, will: undefined, username: undefined, password: undefined })
     await ready
     c.settled = null
     this.watchExpiry(c, identity)
-    this.crowded(c)
+    if (identity.anonymous !== true) this.crowded(c)
   }
 
   /** The device's record; none for a connection whose session ends with it and that has no record yet. */
-  private async device (c: Connection, p: IConnectPacket, { user }: Identity, device: DeviceId): Promise<Device | null> {
+  private async device (c: Connection, p: IConnectPacket, identity: Identity, device: DeviceId): Promise<Device | null> {
+    const { user } = identity
     const now = this.deps.clock.now()
-    const expiry = this.sessionExpiry(sessionExpirySeconds(p))
+    const expiry = c.expirySeconds
     const found = await this.deps.devices.get(user, device)
     if (found !== undefined && !this.unused(found, now)) {
       c.sessionPresent = p.clean !== true && found.seenMs + found.sessionExpirySeconds * 1000 > now
@@ -154,18 +167,20 @@ export class Connector implements Connections {
     const record: Device = {
       user, device, subscriptions: [], ack: 'puback', maxPacketBytes: 0, active: true, sessionExpirySeconds: expiry, placed: false, createdMs: now, seenMs: now
     }
-    await this.makeRoom(user, now)
+    if (identity.anonymous !== true) await this.makeRoom(user, now)
     await this.deps.devices.put(record)
     return record
   }
 
   /** How long a session outlives its connection, seconds: what was asked for, within the limit. */
-  sessionExpiry (askedSeconds: number): number { return Math.min(askedSeconds, this.deps.limits.sessionExpirySeconds || 0xffffffff) }
+  sessionExpiry (askedSeconds: number): number { return Math.min(askedSeconds, this.deps.limits.sessionExpirySeconds || FOR_EVER) }
 
   private unused (d: Device, now: number): boolean { return this.deps.deviceDays > 0 && now - d.seenMs > this.deps.deviceDays * DAY_MS }
 
   private async forget (d: Device): Promise<void> {
-    this.deps.windows.take(sessionId(d.user, d.device))
+    const id = sessionId(d.user, d.device)
+    this.deps.windows.take(id)
+    await this.deps.ordinary.forget(id)
     await this.deps.devices.remove(d.user, d.device)
   }
 
@@ -183,7 +198,8 @@ export class Connector implements Connections {
   }
 
   /** Never rejects. */
-  private async remember ({ user }: Identity): Promise<void> {
+  private async remember ({ user, anonymous }: Identity): Promise<void> {
+    if (anonymous === true) return
     try { if (!(await this.deps.directory.knows(user))) await this.deps.directory.remember(user) } catch (err) {
       this.deps.logger.warn({ err, user }, 'a user could not be remembered')
     }

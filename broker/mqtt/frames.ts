@@ -2,9 +2,9 @@ import mqtt, { type Packet } from 'mqtt-packet'
 import type { Outgoing } from '../core/outgoing.js'
 
 /** Size of the Variable Byte Integer that holds `n` [MQTT-1.5.5]. */
-const lengthBytes = (n: number): number => n < 128 ? 1 : n < 16_384 ? 2 : n < 2_097_152 ? 3 : 4
+export const lengthBytes = (n: number): number => n < 128 ? 1 : n < 16_384 ? 2 : n < 2_097_152 ? 3 : 4
 
-function writeLength (b: Buffer, n: number, at: number): number {
+export function writeLength (b: Buffer, n: number, at: number): number {
   do {
     const byte = n % 128
     n = Math.floor(n / 128)
@@ -67,8 +67,8 @@ export const withDup = (frame: Buffer): Buffer => {
   return b
 }
 
-/** PUBACK, PUBREC, PUBCOMP without properties. */
-export function ackFrame (type: 0x40 | 0x50 | 0x70, packetId: number): Buffer {
+/** PUBACK, PUBREC, PUBREL, PUBCOMP without properties. */
+export function ackFrame (type: 0x40 | 0x50 | 0x62 | 0x70, packetId: number): Buffer {
   const b = Buffer.allocUnsafe(4)
   b[0] = type; b[1] = 2; b[2] = packetId >> 8; b[3] = packetId & 255
   return b

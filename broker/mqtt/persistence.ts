@@ -1,6 +1,9 @@
 import { Readable } from 'node:stream'
 import type { DeviceStore } from '../ports/devices.js'
+import type { Topics } from '../core/topics/topics.js'
+import { inside, outside } from './aedes-names.js'
 import type { Connection } from './connection.js'
+import type { Ordinary } from './ordinary.js'
 
 interface Client { conn: Connection }
 interface Sub { topic: string, qos: number }
@@ -9,11 +12,11 @@ interface Sub { topic: string, qos: number }
 const NOTHING: Sub = { topic: '$nothing', qos: 0 }
 
 /**
- * What Aedes asks its persistence, as far as inboxes need it: subscriptions live in the device's record. Ordinary
- * topics are denied, so there is nothing retained, queued or half-way through QoS 2.
+ * What Aedes asks its persistence: subscriptions. Those to the inbox live in the device's record, those to ordinary
+ * topics beside their queues. Messages do not come here (docs/adr/004).
  */
 export class SessionPersistence {
-  constructor (private readonly devices: DeviceStore, private readonly connection: (id: string) => Connection | undefined) {}
+  constructor (private readonly devices: DeviceStore, private readonly ordinary: Ordinary, private readonly topics: Pick<Topics, 'filtersOf'>, private readonly connection: (id: string) => Connection | undefined) {}
 
   async setup (): Promise<void> {}
   async destroy (): Promise<void> {}
@@ -21,18 +24,26 @@ export class SessionPersistence {
   async subscriptionsByClient ({ id }: { id: string }): Promise<Sub[]> {
     const c = this.connection(id)
     if (c?.sessionPresent !== true) return []
-    const held = c.session.record!.subscriptions
-    return held.length === 0 ? [NOTHING] : held.map(s => ({ topic: s.filter, qos: s.qos }))
+    const inbox = c.session.record!.subscriptions.map(s => ({ topic: s.filter, qos: s.qos }))
+    return [...inbox, ...this.topics.filtersOf(c.session.id).map(f => ({ topic: inside(f), qos: 0 })), NOTHING]
   }
 
   /** Called before SUBACK, once per filter with the whole packet, refused filters included. */
-  async addSubscriptions (client: Client, subs: Sub[]): Promise<void> {
-    const record = client.conn.session.record
+  async addSubscriptions ({ conn: c }: Client): Promise<void> {
+    await (c.asking.stored ??= this.store(c))
+  }
+
+  private async store (c: Connection): Promise<void> {
+    const { ordinary, id } = c.asking
+    await Promise.all([this.storeInbox(c), ordinary.length === 0 ? undefined : this.ordinary.store(c, ordinary, id)])
+  }
+
+  private async storeInbox (c: Connection): Promise<void> {
+    const { record } = c.session
     if (record === null) return
     const held = new Map(record.subscriptions.map(s => [s.filter, s.qos]))
     let changed = false
-    for (const { topic, qos } of subs) {
-      if (!client.conn.mayHold(topic)) continue
+    for (const { topic, qos } of c.asking.inbox) {
       const granted = qos > 0 ? 1 : 0
       if (held.get(topic) === granted) continue
       held.set(topic, granted)
@@ -43,10 +54,12 @@ export class SessionPersistence {
     await this.devices.put(record)
   }
 
-  async removeSubscriptions (client: Client, topics: string[]): Promise<void> {
-    const record = client.conn.session.record
-    if (record?.subscriptions.some(s => topics.includes(s.filter)) !== true) return
-    record.subscriptions = record.subscriptions.filter(s => !topics.includes(s.filter))
+  async removeSubscriptions ({ conn: c }: Client, names: string[]): Promise<void> {
+    const filters = names.map(outside)
+    await this.ordinary.unstore(c, filters)
+    const { record } = c.session
+    if (record?.subscriptions.some(s => filters.includes(s.filter)) !== true) return
+    record.subscriptions = record.subscriptions.filter(s => !filters.includes(s.filter))
     await this.devices.put(record)
   }
 

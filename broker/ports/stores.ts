@@ -2,6 +2,7 @@ import type { CursorStore, InboxStore } from './inbox.js'
 import type { DeviceStore } from './devices.js'
 import type { Directory } from './directory.js'
 import type { Health, LogStore } from './log.js'
+import type { TopicStore } from './topics.js'
 
 /**
  * All that a node keeps. An implementation opens them together: they share one engine. While it cannot commit, or once
@@ -14,6 +15,7 @@ export interface Stores {
   cursors: CursorStore
   devices: DeviceStore
   directory: Directory
+  topics: TopicStore
   /** Made with the store and kept with it; a new one means that the log was replaced by an older copy. */
   epoch: string
   health (): Health

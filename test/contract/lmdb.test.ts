@@ -8,6 +8,7 @@ import { deviceStoreContract } from './device-store.contract.js'
 import { directoryContract } from './directory.contract.js'
 import { inboxStoreContract } from './inbox-store.contract.js'
 import { logStoreContract } from './log-store.contract.js'
+import { topicStoreContract } from './topic-store.contract.js'
 import { direct, draft, group, inGroup, type Opened, someConv, user } from './opened.js'
 
 async function open (): Promise<Opened> {
@@ -39,6 +40,7 @@ inboxStoreContract('LMDB', open)
 cursorStoreContract('LMDB', open)
 directoryContract('LMDB', open)
 deviceStoreContract('LMDB', open)
+topicStoreContract('LMDB', open)
 
 describe('LMDB alone', () => {
   test('what no key or field of it can hold is certainly not stored, and spoils nothing else', async () => {

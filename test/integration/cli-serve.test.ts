@@ -21,7 +21,7 @@ function live (startNode: () => Promise<RunningNode>) {
       events.emit(String(entry.msg))
     },
   })
-  const code = runNode(config, { startNode, log, signals, say: (text) => { said.push(text) }, announce: async () => { log.info('ready') } })
+  const code = runNode(config, { startNode, reread: () => config, log, signals, say: (text) => { said.push(text) }, announce: async () => { log.info('ready') } })
   return { signals, lines, said, code, logged: async (msg: string) => { if (!lines.some((line) => line.msg === msg)) await once(events, msg) }, signal: (name: string) => signals.emit(name, name) }
 }
 const node = (more: Partial<RunningNode> = {}): RunningNode => ({ addresses, close: async () => {}, reload: async () => {}, ...more })

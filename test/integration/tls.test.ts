@@ -62,7 +62,7 @@ test('a new certificate is in use without dropping anyone, and old tickets are g
   const alice = await chat(socket, 'alice')
   const [session] = await ticket
   files.put(selfSigned('second'))
-  await p.node.reload()
+  await p.node.reload({ acl: [] })
   expect(lines(p, 'info')).toContain('a new certificate is in use')
 
   const fresh = await tlsSocket(port, files)
@@ -96,8 +96,8 @@ test.each([
   const { p, port } = await start()
   const good = files.pair
   spoil()
-  await p.node.reload()
-  await p.node.reload()
+  await p.node.reload({ acl: [] })
+  await p.node.reload({ acl: [] })
   expect(lines(p, 'warn')).toEqual(['the new certificate cannot be used; the old one stays'])
   const socket = await tlsSocket(port, files, { ca: good.cert })
   expect(socket.getPeerCertificate().subject.CN).toBe('first')
@@ -107,7 +107,7 @@ test.each([
 test('wss has the same certificate watch', async () => {
   const { p, port } = await start('wss')
   files.put(selfSigned('second'))
-  await p.node.reload()
+  await p.node.reload({ acl: [] })
   const socket = await tlsSocket(port, files, { ALPNProtocols: ['http/1.1'] })
   expect([socket.getPeerCertificate().subject.CN, socket.alpnProtocol]).toEqual(['second', 'http/1.1'])
   socket.destroy()

@@ -115,7 +115,7 @@ describe('limits', () => {
 describe('what this version cannot do', () => {
   test('is refused in a sentence, once each', () => {
     const content = {
-      mongo: { url: 'mongodb://h/p' }, redis: { url: 'redis://h' }, admin: { port: 1 }, acl: [{ allow: ['publish'], topic: 'x' }],
+      mongo: { url: 'mongodb://h/p' }, redis: { url: 'redis://h' }, admin: { port: 1 },
       auth: { jwt: { jwksUrl: 'https://h' }, http: { url: 'https://h' }, static: { file: 'no.pem' }, mtls: {}, anonymous: 'guest' },
       listeners: [listener({ protocol: 'mqtts', cert: 'tls.crt', key: 'tls.key', clientCa: 'tls.crt', proxyProtocol: true })],
       retention: { days: 1, perConversation: 1 }, push: { fcm: { projectId: 'p' } },

@@ -28,9 +28,26 @@ export interface Databases {
   /** (group, user) → role and since. */
   members: Db
   memberCounts: Db
+  /** Session id → when it ends, and how long it outlives its connection. These and what follows are of ordinary topics. */
+  topicSessions: Db
+  /** (session, filter) → subscription. */
+  topicSubscriptions: Db
+  /** (session, order) → number of the body, and how this receiver gets it. */
+  topicQueues: Db
+  /** Number → message. */
+  topicBodies: Db
+  /** Number of a body → how many queues hold it, when it is more than one. */
+  topicBodyUses: Db
+  /** (session, packet id): QoS 2 messages of the client of which PUBREL has not come. */
+  receivedIds: Db
+  /** Topic → message. */
+  retained: Db
+  /** Session → will. */
+  wills: Db
 }
 
-const NAMES = ['journal', 'log', 'inbox', 'cursors', 'devices', 'users', 'blocks', 'groups', 'members', 'memberCounts'] as const
+const NAMES = ['journal', 'log', 'inbox', 'cursors', 'devices', 'users', 'blocks', 'groups', 'members', 'memberCounts',
+  'topicSessions', 'topicSubscriptions', 'topicQueues', 'topicBodies', 'topicBodyUses', 'receivedIds', 'retained', 'wills'] as const
 
 /** Plain bytes; lmdb's own value encoding costs more than all the rest. (Its types know keyEncoder for the root only.) */
 const ENCODING: RootDatabaseOptionsWithPath = { encoding: 'binary', keyEncoder }

@@ -17,6 +17,7 @@ import { storeInUse } from './in-use.js'
 import { lockFolder } from './lock.js'
 import { LmdbLogStore } from './log-store.js'
 import { Tails } from './tails.js'
+import { LmdbTopicStore } from './topic-store.js'
 
 const MAX_HEADS = 100_000
 const BLOCK_CACHE_BYTES = 16 << 20
@@ -64,6 +65,7 @@ async function assemble (dbs: Databases, dir: string, opts: LmdbOptions, undo: (
     throw e
   }
   const log = new LmdbLogStore(dbs, committer, heads, reader, tails, opts.now ?? Date.now)
+  const topics = new LmdbTopicStore(dbs, committer)
   let closing: Promise<void> | undefined
   return {
     log,
@@ -71,10 +73,12 @@ async function assemble (dbs: Databases, dir: string, opts: LmdbOptions, undo: (
     cursors: new LmdbCursorStore(dbs, committer),
     devices: new LmdbDeviceStore(dbs, committer),
     directory: new LmdbDirectory(dbs, committer),
+    topics,
     epoch,
     health: () => committer.health(),
     close: () => closing ??= (async () => {
       log.close()
+      topics.close()
       await committer.close()
       await dbs.root.close()
       undo()

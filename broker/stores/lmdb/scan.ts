@@ -3,14 +3,16 @@ import { type Key, rangeOf } from './keys.js'
 
 /** So many rows are read before others may run. */
 const SLICE = 500
+/** No key begins with this byte twice. */
+const ALL = { start: '', end: '\u00ff\u00ff' }
 
 /**
- * What stands under `prefix`, in order of the keys. Read in slices, each of a snapshot of its own: a range that stays
+ * What stands under `prefix` (null: all), in order of the keys. Read in slices, each of a snapshot of its own: a range that stays
  * open while something is awaited makes the file grow (lmdb-js#194).
  */
-export async function scan<T> (db: Db, prefix: string, read: (key: Key, value: Buffer) => T): Promise<T[]> {
+export async function scan<T> (db: Db, prefix: string | null, read: (key: Key, value: Buffer) => T): Promise<T[]> {
   const out: T[] = []
-  let { start, end } = rangeOf(prefix)
+  let { start, end } = prefix === null ? ALL : rangeOf(prefix)
   for (;;) {
     let n = 0
     for (const { key, value } of db.getRange({ start, end, limit: SLICE })) {

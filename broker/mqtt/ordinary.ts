@@ -1,0 +1,163 @@
+import type { IConnectPacket, ISubscription } from 'mqtt-packet'
+import type { CloseReason } from '../core/connections.js'
+import type { Topics } from '../core/topics/topics.js'
+import type { Wills } from '../core/topics/wills.js'
+import { type AclBook, TopicAcl } from '../domain/acl.js'
+import { fewLevels, isTopicName, shareOf } from '../domain/filters.js'
+import type { SessionId } from '../domain/ids.js'
+import type { TopicMessage, TopicSubscription } from '../domain/topic-message.js'
+import { inboxFilter, isOurs } from '../domain/topics.js'
+import type { Clock } from '../ports/clock.js'
+import type { Logger } from '../ports/logger.js'
+import type { TopicChange, TopicStore } from '../ports/topics.js'
+import { acknowledge, complete } from './answers.js'
+import type { Arrived } from './arrived.js'
+import type { Connection } from './connection.js'
+import { NO_BYTES, type Properties } from './properties.js'
+
+export interface OrdinaryDeps {
+  topics: Topics
+  wills: Wills
+  store: Pick<TopicStore, 'commit' | 'receivedIds'>
+  book: AclBook
+  clock: Clock
+  logger: Logger
+  count: { published (): void, refused (): void }
+  /** The node leaves: wills stay for its next start. */
+  draining (): boolean
+}
+
+const NOT_AUTHORIZED = 0x87
+const QUOTA_EXCEEDED = 0x97
+
+/** Ordinary topics, as one connection uses them. */
+export class Ordinary {
+  constructor (private readonly deps: OrdinaryDeps) {}
+
+  // ---- the session
+
+  /** Before CONNACK: what an earlier session left is taken up, or is over. */
+  async opened (c: Connection, packet: IConnectPacket, will: Properties | undefined): Promise<void> {
+    const { topics, wills, store, book, logger } = this.deps
+    const { id, user, device } = c.session
+    c.acl = new TopicAcl(book, { ...c.identity!, user, device })
+    await wills.connected(id, c.sessionPresent)
+    if (!c.sessionPresent) await topics.forget(id)
+    for (const packetId of c.sessionPresent ? store.receivedIds(id) : []) {
+      (c.received ??= new Map()).set(packetId, true)
+      ;(c.storedIds ??= new Set()).add(packetId)
+    }
+    if (packet.will === undefined || isOurs(packet.will.topic)) return
+    if (c.phase !== 'connecting') return
+    const { topic, payload, qos, retain } = packet.will
+    logger.debug({ session: id, topic }, 'a will')
+    await wills.set({
+      session: id,
+      message: { topic, payload: Buffer.from(payload), qos: qos as 0 | 1 | 2, retain: retain === true, from: id, properties: will?.passedOn ?? NO_BYTES, expiresMs: 0 },
+      messageExpirySeconds: will?.expirySeconds ?? 0,
+      delaySeconds: will?.willDelaySeconds ?? 0,
+      expirySeconds: c.expirySeconds
+    }, c.acl)
+  }
+
+  /** Nothing of the session stays. */
+  async forget (id: SessionId): Promise<void> { await this.deps.topics.forget(id) }
+
+  /** CONNACK is written: what waited for the session goes out. */
+  ready (c: Connection): void {
+    if (c.sessionPresent) c.topics = this.deps.topics.attach(c.session.id, c, c.acl!, c.expirySeconds)
+  }
+
+  /** The connection ended. Durable when it resolves; never rejects. */
+  async ended (c: Connection, reason: CloseReason): Promise<void> {
+    const { id } = c.session
+    const { topics, wills, logger } = this.deps
+    try {
+      if (c.leaving === 'for good') await wills.discard(id)
+      else if (reason !== 'broker' || !this.deps.draining()) wills.ended(id, c.expirySeconds)
+      const { topics: subscriber } = c
+      c.topics = null
+      if (subscriber !== null) await topics.detach(subscriber, c.expirySeconds)
+      else if (c.expirySeconds === 0 && c.storedIds !== null) await topics.forget(id)
+    } catch (err) {
+      logger.warn({ err, session: id }, 'ordinary topics: the end of a session could not be stored')
+    }
+  }
+
+  // ---- publishes
+
+  publish (c: Connection, m: Arrived): void {
+    this.deps.count.published()
+    const pending = c.acks.open(m.packetId, m.qos, m.payload.length)
+    c.throttled(() => {
+      if (!isTopicName(m.topic) || !fewLevels(m.topic)) { c.malformed('a topic with wildcards, or of too many levels', 0x90); return } // [MQTT-3.3.2-2]
+      if (!c.acl!.mayPublish(m.topic)) {
+        this.deps.count.refused()
+        c.settle(pending, () => acknowledge(c, m, NOT_AUTHORIZED, { code: 'forbidden' }))
+        return
+      }
+      const keeps = m.retain && (m.payload.length === 0 || this.deps.topics.retained.mayKeep(m.topic))
+      const reason = m.retain && !keeps ? QUOTA_EXCEEDED : 0
+      const done = this.deps.topics.publish(this.message(c, m, keeps), this.received(c, m))
+      const answer = (): void => c.settle(pending, () => acknowledge(c, m, reason))
+      if (done === undefined) answer()
+      else done.then(answer, () => c.close('broker', 0x88)) // the store is closed; the library comes back and sends again
+    })
+  }
+
+  private message (c: Connection, m: Arrived, retain: boolean): TopicMessage {
+    const { properties: p } = m
+    return {
+      topic: m.topic, payload: m.payload, qos: m.qos, retain, from: c.session.id, properties: p?.passedOn ?? NO_BYTES,
+      expiresMs: p?.expirySeconds === undefined ? 0 : this.deps.clock.now() + 1000 * p.expirySeconds
+    }
+  }
+
+  /** The packet id of a QoS 2 message is kept with what becomes of it: a resend after a crash is known [MQTT-4.3.3-10]. */
+  private received (c: Connection, m: Arrived): TopicChange[] {
+    if (m.qos !== 2 || c.expirySeconds === 0) return []
+    ;(c.storedIds ??= new Set()).add(m.packetId)
+    return [{ kind: 'received', session: c.session.id, packetId: m.packetId }]
+  }
+
+  /** PUBREL. What is stored goes first: a packet id that the client uses again must not be taken for the old one. */
+  completed (c: Connection, packetId: number): void {
+    if (c.storedIds?.has(packetId) !== true) { complete(c, packetId); return }
+    this.deps.store.commit([{ kind: 'completed', session: c.session.id, packetId }]).then(() => complete(c, packetId), () => c.close('broker', 0x88))
+  }
+
+  // ---- subscriptions
+
+  /** Whether a filter may be granted: one of the own inbox, or one that the rules allow. */
+  maySubscribe (c: Connection, filter: string): boolean {
+    if (inboxFilter(filter, c.session.user) !== null) return c.identity!.anonymous !== true
+    return fewLevels(filter) && shareOf(filter) !== 'bad' && c.acl!.maySubscribe(filter)
+  }
+
+  /** Stores what was granted, before SUBACK. */
+  async store (c: Connection, granted: readonly ISubscription[], id: number): Promise<void> {
+    if (c.expirySeconds > 0) await this.deps.topics.store(c.session.id, granted.map(s => subscription(s, id)), c.expirySeconds)
+  }
+
+  async unstore (c: Connection, filters: readonly string[]): Promise<void> {
+    const held = filters.filter(f => c.topics?.subscriptions.has(f) === true)
+    if (c.topics?.persistent === true) await this.deps.topics.unstore(c.session.id, held)
+  }
+
+  /** SUBACK is written. */
+  granted (c: Connection, granted: readonly ISubscription[], id: number): void {
+    const { topics } = this.deps
+    for (const s of granted) {
+      c.topics ??= topics.begin(c.session.id, c, c.acl!, c.expirySeconds > 0)
+      topics.subscribe(c.topics, subscription(s, id), (s.rh ?? 0) as 0 | 1 | 2)
+    }
+  }
+
+  /** UNSUBACK is written. */
+  gone (c: Connection, filters: readonly string[]): void {
+    if (c.topics !== null) for (const f of filters) this.deps.topics.unsubscribe(c.topics, f)
+  }
+}
+
+const subscription = (s: ISubscription, id: number): TopicSubscription =>
+  ({ filter: s.topic, qos: s.qos as 0 | 1 | 2, noLocal: s.nl === true, keepRetain: s.rap === true, id })

@@ -1,0 +1,67 @@
+import type { Giving } from '../core/topics/link.js'
+import type { TopicMessage } from '../domain/topic-message.js'
+import { lengthBytes, writeLength } from './frames.js'
+
+/** What of a PUBLISH differs between receivers, beside its packet id. */
+export interface TopicFrame extends Pick<Giving, 'qos' | 'dup' | 'retain' | 'ids'> {
+  v5: boolean
+  /** 0: none. With `aliasKnown` it stands for the topic. */
+  alias: number
+  aliasKnown: boolean
+}
+
+/** Room for a packet id that is written in later. */
+const ID_BYTES = 2
+const EXPIRY = 0x02
+const SUBSCRIPTION_ID = 0x0b
+const TOPIC_ALIAS = 0x23
+
+/** Frames of the message that was asked for last: its receivers come one after the other. */
+let shared: { message: TopicMessage, nowMs: number, frames: Map<number, Buffer> } | null = null
+
+/** A PUBLISH on an ordinary topic with room for its packet id. Shared by receivers: never change it. */
+export function topicFrame (m: TopicMessage, f: TopicFrame, nowMs: number): Buffer {
+  if (f.ids.length > 0 || f.alias !== 0) return build(m, f, nowMs)
+  if (shared?.message !== m || shared.nowMs !== nowMs) shared = { message: m, nowMs, frames: new Map() }
+  const kind = f.qos | (f.dup ? 4 : 0) | (f.retain ? 8 : 0) | (f.v5 ? 16 : 0)
+  let frame = shared.frames.get(kind)
+  if (frame === undefined) shared.frames.set(kind, frame = build(m, f, nowMs))
+  return frame
+}
+
+function build (m: TopicMessage, f: TopicFrame, nowMs: number): Buffer {
+  const topic = Buffer.from(f.aliasKnown ? '' : m.topic)
+  const properties = f.v5 ? propertiesOf(m, f, nowMs) : null
+  const length = 2 + topic.length + (f.qos > 0 ? ID_BYTES : 0) + (properties === null ? 0 : lengthBytes(properties.length) + properties.length) + m.payload.length
+  const b = Buffer.allocUnsafe(1 + lengthBytes(length) + length)
+  b[0] = 0x30 | (f.dup ? 8 : 0) | f.qos << 1 | (f.retain ? 1 : 0)
+  let at = writeLength(b, length, 1)
+  at = b.writeUInt16BE(topic.length, at)
+  at += topic.copy(b, at)
+  if (f.qos > 0) at = b.writeUInt16BE(0, at)
+  if (properties !== null) {
+    at = writeLength(b, properties.length, at)
+    at += properties.copy(b, at)
+  }
+  m.payload.copy(b, at)
+  return b
+}
+
+function propertiesOf (m: TopicMessage, f: TopicFrame, nowMs: number): Buffer {
+  if (m.expiresMs === 0 && f.ids.length === 0 && f.alias === 0) return m.properties
+  const own = Buffer.allocUnsafe(5 + 3 + 5 * f.ids.length)
+  let at = 0
+  if (m.expiresMs !== 0) { // what is left of it [MQTT-3.3.2-6]
+    own[at++] = EXPIRY
+    at = own.writeUInt32BE(Math.min(0xffffffff, Math.max(1, Math.ceil((m.expiresMs - nowMs) / 1000))), at)
+  }
+  if (f.alias !== 0) {
+    own[at++] = TOPIC_ALIAS
+    at = own.writeUInt16BE(f.alias, at)
+  }
+  for (const id of f.ids) {
+    own[at++] = SUBSCRIPTION_ID
+    at = writeLength(own, id, at)
+  }
+  return Buffer.concat([own.subarray(0, at), m.properties])
+}
