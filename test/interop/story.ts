@@ -1,10 +1,7 @@
-import { execFile } from 'node:child_process'
-import { existsSync } from 'node:fs'
-import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { promisify } from 'node:util'
 import type { Client } from '../support/client.js'
 import { Device, endAll } from './device.js'
+import { INSTALL_MS, install } from './install.js'
 import type { Network } from './network.js'
 import { Server, type Transport } from './server.js'
 
@@ -14,8 +11,6 @@ const LARGE = 'L'.repeat(60_000)
 const BURST = 100
 /** About half of what the burst takes on the wire. */
 const TORN_AFTER_BYTES = 4000
-/** A library that is compiled from its sources takes its time. */
-const INSTALL_MS = 900_000
 
 /** A client library under test: a folder of test/interop with a program that keeps README.md's contract. */
 export interface Library {
@@ -27,20 +22,19 @@ export interface Library {
   transports: Transport[]
 }
 
-/** Where a library is installed or built, and the command that runs its program. */
-export function place (library: Pick<Library, 'at' | 'command'>): { install: string, command: string[] } {
-  const folder = fileURLToPath(new URL('.', library.at))
-  const built = fileURLToPath(new URL(`../../../.interop/${folder.split('/').at(-2)!}`, library.at))
-  return { install: join(folder, 'install'), command: library.command(built, folder) }
+/** The command that runs a library's program. */
+export function program ({ at, command }: Pick<Library, 'at' | 'command'>): string[] {
+  const folder = fileURLToPath(new URL('.', at))
+  return command(fileURLToPath(new URL(`../../../.interop/${folder.split('/').at(-2)!}`, at)), folder)
 }
 
 /** Declares the tests of a library: the whole chat story, for every version and transport. */
 export function chats (library: Library): void {
-  const { install, command } = place(library)
+  const command = program(library)
   let server: Server
   let told = 0
   beforeAll(async () => {
-    if (existsSync(install)) await promisify(execFile)(install).catch(explain)
+    await install(library.at)
     server = await Server.start()
   }, INSTALL_MS)
   afterAll(async () => {
@@ -57,10 +51,6 @@ export function chats (library: Library): void {
     const args = [url, String(version), user, server.token(user), 'phone', ...(transport === 'mqtts' || transport === 'wss' ? [server.ca] : [])]
     await tell(bob, { user, peer: `bob-${n}`, network, open: () => Device.start([...command, ...args]) })
   }, 90_000)
-}
-
-function explain (failure: { stdout?: string, stderr?: string, message: string }): never {
-  throw new Error(`it can't be installed here:\n${failure.stdout ?? ''}${failure.stderr ?? failure.message}`)
 }
 
 interface Scene { user: string, peer: string, network: Network, open: () => Device }
