@@ -1,8 +1,4 @@
 import { chats } from '../story.js'
+import { rumqttc } from './library.js'
 
-chats({
-  at: import.meta.url,
-  command: built => [`${built}/target/release/chat`],
-  versions: [4],
-  transports: ['mqtt', 'mqtts']
-})
+chats(rumqttc)

@@ -9,14 +9,15 @@ fn main() {
     let [_, url, _version, user, token, device, ..] = args.as_slice() else { panic!("URL VERSION USER TOKEN DEVICE [CA-FILE]") };
     let (_, address) = url.split_once("://").expect("a URL");
     let (host, port) = address.split_once(':').expect("host:port");
-    let packet_bytes = env::var("PACKET_BYTES").map_or(128 * 1024, |n| n.parse().expect("a number"));
+    let packet_bytes = env::var("PACKET_BYTES").map_or(512 * 1024, |n| n.parse().expect("a number"));
 
     // docs: connect
     let mut options = MqttOptions::new(device, host, port.parse().expect("a port"));
     options.set_credentials(user, token);
     options.set_clean_session(false); // the session stays: what this device misses comes when it is back
     options.set_keep_alive(Duration::from_secs(240));
-    // The default of 10 KiB is told to nobody: at a larger entry the library would close the connection.
+    // 512 KiB: an answer holds up to 256 KiB of entries. At a packet larger than its limit, 10 KiB by default and told to
+    // nobody, the library closes the connection.
     options.set_max_packet_size(packet_bytes, packet_bytes);
     if let Some(ca_file) = args.get(6) {
         options.set_transport(Transport::tls(fs::read(ca_file).expect("a CA file"), None, None));
