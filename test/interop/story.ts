@@ -9,6 +9,8 @@ import { Server, type Transport } from './server.js'
 const LARGE = 'L'.repeat(60_000)
 /** More than any library's window and ours (32), so that what is torn lies in the middle of it. */
 const BURST = 100
+/** More than the broker's Receive Maximum (100) and any library's window for sending. */
+const OFFLINE = 150
 /** About half of what the burst takes on the wire. */
 const TORN_AFTER_BYTES = 4000
 
@@ -20,6 +22,8 @@ export interface Library {
   command: (built: string, folder: string) => string[]
   versions: (4 | 5)[]
   transports: Transport[]
+  /** How many messages are written while the network is away; default {@link OFFLINE}. */
+  offline?: number
 }
 
 /** The command that runs a library's program. */
@@ -49,17 +53,17 @@ export function chats (library: Library): void {
     const user = `alice-${n}`
     const bob = await server.person(`bob-${n}`)
     const args = [url, String(version), user, server.token(user), 'phone', ...(transport === 'mqtts' || transport === 'wss' ? [server.ca] : [])]
-    await tell(bob, { user, peer: `bob-${n}`, network, open: () => Device.start([...command, ...args]) })
+    await tell(bob, { user, peer: `bob-${n}`, network, offline: texts('offline', library.offline ?? OFFLINE), open: () => Device.start([...command, ...args]) })
   }, 90_000)
 }
 
-interface Scene { user: string, peer: string, network: Network, open: () => Device }
+interface Scene { user: string, peer: string, network: Network, offline: string[], open: () => Device }
 
 const bodies = (entries: Record<string, unknown>[]): unknown[] => entries.map(e => e.body)
 const texts = (name: string, n: number): string[] => Array.from({ length: n }, (_, i) => `${name} ${i + 1}`)
 
 /** Alice's phone is the program, Bob the raw test client. */
-async function tell (bob: Client, { user, peer, network, open }: Scene): Promise<void> {
+async function tell (bob: Client, { user, peer, network, offline, open }: Scene): Promise<void> {
   const write = (body: string): number => bob.publish(`u/${user}/msg`, { body })
   const say = async (body: string): Promise<void> => { await bob.answer('puback', write(body)) }
   let phone = open()
@@ -89,20 +93,21 @@ async function tell (bob: Client, { user, peer, network, open }: Scene): Promise
   const ids = burst.map(write)
   phone.type(`u/${peer} torn`)
   await torn
-  for (const text of texts('offline', 2)) phone.type(`u/${peer} ${text}`)
+  for (const text of offline) phone.type(`u/${peer} ${text}`)
   for (const id of ids) await bob.answer('puback', id)
   await say('while you were away')
   network.mend()
   await hears([...answers, ...burst, 'while you were away'])
-  await phone.until(() => phone.count('sent') === 6, 'PUBACK of what was written offline')
+  await phone.until(() => phone.count('sent') === greetings.length + 1 + offline.length, 'PUBACK of what was written offline')
   await phone.until(() => phone.count('connected') === 2, 'the second CONNACK') // some libraries tell it late
-  expect(bodies((await bob.got('me/msg', 6)).map(d => d.json))).toEqual([...greetings, 'torn', 'offline 1', 'offline 2'])
+  const sent = [...greetings, 'torn', ...offline]
+  expect(bodies((await bob.got('me/msg', sent.length)).map(d => d.json))).toEqual(sent)
 
   // Lost again with everything acknowledged: nothing comes twice, whatever the library subscribes again.
   const head = Math.max(...bob.on('me/ack').map(d => Number(d.json.seq)))
   await bob.until(() => bob.on('me/rcpt').some(d => Number(d.json.delivered) >= head), 'the receipt of the last entry')
   const inbox = await phone.ask('inbox', 'inbox-1') as { conversations: { conv: string, head: number }[] }
-  expect(inbox.conversations).toMatchObject([{ conv: `u/${peer}`, head: 6 + answers.length + burst.length + 1 }])
+  expect(inbox.conversations).toMatchObject([{ conv: `u/${peer}`, head: sent.length + answers.length + burst.length + 1 }])
   const again = phone.count('again')
   network.tear()
   await say('once more')

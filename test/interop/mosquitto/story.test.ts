@@ -4,5 +4,6 @@ chats({
   at: import.meta.url,
   command: (_built, folder) => [`${folder}chat.sh`],
   versions: [4, 5],
-  transports: ['mqtt', 'mqtts']
+  transports: ['mqtt', 'mqtts'],
+  offline: 3 // a process for each
 })

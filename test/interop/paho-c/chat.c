@@ -82,11 +82,9 @@ int main(int argc, char **argv) {
   // docs: connect
   MQTTAsync_createOptions create = MQTTAsync_createOptions_initializer;
   MQTTAsync_connectOptions connect = MQTTAsync_connectOptions_initializer;
-  create.sendWhileDisconnected = 1; // what is sent offline waits in memory, or on disk with MQTTCLIENT_PERSISTENCE_DEFAULT
   if (five) {
     MQTTAsync_createOptions create5 = MQTTAsync_createOptions_initializer5;
     MQTTAsync_connectOptions connect5 = MQTTAsync_connectOptions_initializer5;
-    create5.sendWhileDisconnected = 1;
     create = create5;
     connect = connect5;
     connect.cleanstart = 0;
@@ -96,6 +94,8 @@ int main(int argc, char **argv) {
     connect.MQTTVersion = MQTTVERSION_3_1_1;
     connect.cleansession = 0; // the session stays: what this device misses comes when it is back
   }
+  create.sendWhileDisconnected = 1; // what is sent offline waits in memory, or on disk with MQTTCLIENT_PERSISTENCE_DEFAULT
+  create.maxBufferedMessages = 5000; // the hundred and first fails by default
   connect.username = argv[3];
   connect.password = argv[4];
   connect.keepAliveInterval = 240;
