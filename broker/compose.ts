@@ -84,7 +84,8 @@ async function assemble (config: Config, { logger, clock, baseDir }: { logger: L
   const registry = new Registry()
   const metrics = new Metrics({
     sessions: () => registry.size,
-    inFlight: () => { let n = 0; for (const c of registry.all()) n += c.session.flights.size; return n }
+    inFlight: () => { let n = 0; for (const c of registry.all()) n += c.session.flights.size; return n },
+    topics: () => topics.counts
   })
   const roster = new Roster()
   const access = new Access(directory, config.users.unknown)

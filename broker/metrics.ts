@@ -14,7 +14,7 @@ export class Metrics {
   private readonly connectionsTotal: Counter
   private published = new Map<string, number>()
 
-  constructor (live: { sessions (): number, inFlight (): number }) {
+  constructor (live: { sessions (): number, inFlight (): number, topics (): { sessions: number, subscriptions: number, retained: number } }) {
     const registers = [this.registry]
     collectDefaultMetrics({ register: this.registry, prefix: 'parley_' })
     const published = this.published
@@ -46,6 +46,9 @@ export class Metrics {
       name: 'parley_wills_total', help: 'Wills that came due, by what became of them', labelNames: ['outcome'], registers,
       collect () { this.reset(); for (const [outcome, n] of Object.entries(topics.wills)) this.inc({ outcome }, n) }
     })
+    gauge('parley_topic_sessions', 'Sessions with subscriptions to ordinary topics, connected or not', () => live.topics().sessions)
+    gauge('parley_topic_subscriptions', 'Subscriptions to ordinary topics', () => live.topics().subscriptions)
+    gauge('parley_topic_retained', 'Topics with a retained message', () => live.topics().retained)
     gauge('parley_sessions', 'Signed-in connections', live.sessions)
     gauge('parley_in_flight', 'Packets sent at QoS 1 and not yet acknowledged', live.inFlight)
   }

@@ -78,7 +78,7 @@ async function assemble (dbs: Databases, dir: string, opts: LmdbOptions, undo: (
     health: () => committer.health(),
     close: () => closing ??= (async () => {
       log.close()
-      topics.close()
+      await topics.close()
       await committer.close()
       await dbs.root.close()
       undo()

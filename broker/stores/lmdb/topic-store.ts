@@ -27,7 +27,7 @@ interface Waiting { changes: readonly TopicChange[], resolve: () => void, reject
 /** Ordinary topics in the same environment as the log. */
 export class LmdbTopicStore implements TopicStore {
   private waiting: Waiting[] = []
-  private running = false
+  private running: Promise<void> | null = null
   private closed = false
   private nextBody: number
 
@@ -40,23 +40,25 @@ export class LmdbTopicStore implements TopicStore {
     if (this.closed) return Promise.reject(unavailable('the store is closed'))
     return new Promise((resolve, reject) => {
       this.waiting.push({ changes, resolve, reject })
-      if (!this.running) void this.run()
+      this.running ??= this.run()
     })
   }
 
-  /** What waits is given up. */
-  close (): void { this.closed = true }
+  /** Takes no more; what waits is committed, or given up if that fails. */
+  async close (): Promise<void> {
+    this.closed = true
+    await this.running
+  }
 
   /** One commit at a time, each with all that came meanwhile; a failed one is tried again before what follows, so that the order stays. */
   private async run (): Promise<void> {
-    this.running = true
     while (this.waiting.length > 0) {
       const batch = this.waiting
       this.waiting = []
       const failure = await this.until(batch)
       for (const w of batch) failure === null ? w.resolve() : w.reject(failure)
     }
-    this.running = false
+    this.running = null
   }
 
   private async until (batch: readonly Waiting[]): Promise<Error | null> {
