@@ -1,17 +1,20 @@
 .DEFAULT_GOAL := help
-.PHONY: help run test check dev bench fuzz
+.PHONY: help run test interop check dev bench fuzz
 
 SOURCES := main.ts $(shell find broker plugins -name '*.ts')
 JEST    := node --experimental-vm-modules node_modules/jest/bin/jest.js
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-6s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-7s %s\n", $$1, $$2}' Makefile
 
 run: dist/.stamp ## start a broker on this machine with default settings
 	@node dist/main.js serve $(ARGS)
 
 test: dist/.stamp ## run all tests; a part of them: make test ARGS=test/unit
 	@$(JEST) $(ARGS)
+
+interop: dist/.stamp ## tell the chat story to all stock clients; leave some out: make interop WITHOUT="hivemq paho-c"
+	@$(JEST) $(ARGS) --testMatch='<rootDir>/test/interop/**/*.test.ts' $(WITHOUT:%=--testPathIgnorePatterns=test/interop/%/)
 
 check: dist/.stamp ## types, lint, layers, generated docs: what CI checks
 	npm run --silent typecheck

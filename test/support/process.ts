@@ -13,6 +13,8 @@ export interface Life {
   child: ChildProcess
   mqttPort: number
   httpPort: number
+  /** Port of the first listener of a protocol. */
+  port: (protocol: string) => number
   /** Everything it printed so far. */
   said: () => string
   /** kill -9, and until the process is gone. */
@@ -71,7 +73,7 @@ export class Home {
       this.#lives.delete(child)
       return child.exitCode
     }
-    return { child, mqttPort: port('mqtt'), httpPort: port('http'), said: () => said, kill9: async () => { await gone('SIGKILL') }, stop: async () => await gone('SIGTERM') }
+    return { child, mqttPort: port('mqtt'), httpPort: port('http'), port, said: () => said, kill9: async () => { await gone('SIGKILL') }, stop: async () => await gone('SIGTERM') }
   }
 
   /** Ends what still lives, and removes the folder. */
