@@ -11,7 +11,7 @@ import type { SessionPersistence } from './persistence.js'
 /**
  * All of Aedes that Parley touches, private parts included (docs/adr/001): its version is pinned. Aedes gets whole
  * packets, never bytes: the life cycle of a connection, SUBSCRIBE, UNSUBSCRIBE and DISCONNECT. Messages never enter it
- * (docs/adr/002, docs/adr/004).
+ * (docs/adr/002, docs/adr/005).
  */
 interface AedesClient extends StreamOwner {
   id: string

@@ -95,7 +95,7 @@ export class Ordinary {
       if (!isTopicName(m.topic) || !fewLevels(m.topic)) { c.malformed('a topic with wildcards, or of too many levels', 0x90); return } // [MQTT-3.3.2-2]
       if (!c.acl!.mayPublish(m.topic)) {
         this.deps.count.refused()
-        c.settle(pending, () => acknowledge(c, m, NOT_AUTHORIZED, { code: 'forbidden' }))
+        c.settle(pending, () => acknowledge(c, m, NOT_AUTHORIZED))
         return
       }
       const keeps = m.retain && (m.payload.length === 0 || this.deps.topics.retained.mayKeep(m.topic))

@@ -102,8 +102,8 @@ describe('what is malformed or a protocol error ends the connection, in MQTT 5 w
     ['DUP at QoS 0 [MQTT-3.3.1-2]', PROTOCOL_ERROR, v => packet(0x38, short(field('a'), none(v), 'x'))],
     ['DUP at QoS 0 on a topic of ours [MQTT-3.3.1-2]', PROTOCOL_ERROR, v => packet(0x38, short(field('u/bob/msg'), none(v), 'x'))],
     ['PUBLISH with packet identifier 0 [MQTT3-2.3.1-1]', PROTOCOL_ERROR, v => packet(0x32, short(field('a'), 0, 0, none(v), 'x'))],
-    ['SUBSCRIBE with packet identifier 0 [MQTT3-2.3.1-1]', MALFORMED, v => packet(0x82, short(0, 0, none(v), field('a'), 1))],
-    ['UNSUBSCRIBE with packet identifier 0 [MQTT3-2.3.1-1]', MALFORMED, v => packet(0xa2, short(0, 0, none(v), field('a')))],
+    ['SUBSCRIBE with packet identifier 0 [MQTT3-2.3.1-1]', PROTOCOL_ERROR, v => packet(0x82, short(0, 0, none(v), field('a'), 1))],
+    ['UNSUBSCRIBE with packet identifier 0 [MQTT3-2.3.1-1]', PROTOCOL_ERROR, v => packet(0xa2, short(0, 0, none(v), field('a')))],
     ['PUBREL with other flags [MQTT-3.6.1-1] [MQTT3-2.2.2-2]', MALFORMED, () => packet(0x60, short(0, 9))],
     ['SUBSCRIBE with other flags [MQTT-3.8.1-1] [MQTT3-2.2.2-2]', MALFORMED, v => withHead(0x80, subscribe(v, 'a'))],
     ['UNSUBSCRIBE with other flags [MQTT-3.10.1-1] [MQTT3-2.2.2-2]', MALFORMED, v => withHead(0xa0, unsubscribe(v, 'a'))],
@@ -118,8 +118,8 @@ describe('what is malformed or a protocol error ends the connection, in MQTT 5 w
     ['UNSUBSCRIBE with U+0000 [MQTT-4.7.3-2]', MALFORMED, v => unsubscribe(v, '\0')],
     ['SUBSCRIBE with an empty filter [MQTT-4.7.3-1]', FILTER_INVALID, v => subscribe(v, '')],
     ['UNSUBSCRIBE with an empty filter [MQTT-4.7.3-1]', FILTER_INVALID, v => unsubscribe(v, '')],
-    ['SUBSCRIBE without a filter [MQTT3-3.8.3-3] [MQTT5-3.8.3-2]', MALFORMED, v => packet(0x82, short(0, 9, none(v)))],
-    ['UNSUBSCRIBE without a filter [MQTT-3.10.3-2]', MALFORMED, v => packet(0xa2, short(0, 9, none(v)))],
+    ['SUBSCRIBE without a filter [MQTT3-3.8.3-3] [MQTT5-3.8.3-2]', PROTOCOL_ERROR, v => packet(0x82, short(0, 9, none(v)))],
+    ['UNSUBSCRIBE without a filter [MQTT-3.10.3-2]', PROTOCOL_ERROR, v => packet(0xa2, short(0, 9, none(v)))],
     ['SUBSCRIBE with reserved bits [MQTT3-3.8.3-4] [MQTT5-3.8.3-5]', MALFORMED, v => subscribe(v, 'a', 0xc1)],
     ['SUBSCRIBE at QoS 3 [MQTT3-3.8.3-4]', MALFORMED, v => subscribe(v, 'a', 3)],
     ['`#` before the last level [MQTT3-4.7.1-2] [MQTT5-4.7.1-1]', FILTER_INVALID, v => subscribe(v, 'a/#/b')],
@@ -129,7 +129,7 @@ describe('what is malformed or a protocol error ends the connection, in MQTT 5 w
     ['SUBACK from a client', PROTOCOL_ERROR, v => packet(0x90, short(0, 9, none(v), 0))],
     ['UNSUBACK from a client', PROTOCOL_ERROR, v => packet(0xb0, short(0, 9, ...v === 5 ? [0, 0] : []))],
     ['PINGRESP from a client', PROTOCOL_ERROR, () => packet(0xd0, short())],
-    ['packet type 0', MALFORMED, () => packet(0x00, short())]
+    ['packet type 0', PROTOCOL_ERROR, () => packet(0x00, short())]
   ]
   describe.each<Version>([4, 5])('in version byte %i', v => {
     test.each(both)('%s', async (_title, reason, bytes) => {
