@@ -7,14 +7,14 @@ import { mosquittoVersion } from './rig/brokers.mjs'
 import { commit, machine } from './rig/machine.mjs'
 import { readResults, writeResults } from './report.mjs'
 import { behind } from './rows/behind.mjs'
-import { frozen } from './rows/frozen.mjs'
+import { frozen, frozenTopic } from './rows/frozen.mjs'
 import { idle } from './rows/idle.mjs'
 import { start } from './rows/start.mjs'
 import { steady } from './rows/steady.mjs'
 import { storm } from './rows/storm.mjs'
-import { fanout, pairs } from './rows/throughput.mjs'
+import { fanout, pairs, topics } from './rows/throughput.mjs'
 
-const rows = { fanout, pairs, steady, frozen, idle, storm, behind, start }
+const rows = { fanout, pairs, steady, frozen, idle, storm, behind, start, topics, frozenTopic }
 
 function usage (complaint) {
   console.error(`${complaint}\nusage: node bench/run.mjs [${Object.keys(rows).join('] [')}] [--rounds=N] [--main=FILE] [--out=FOLDER]`)

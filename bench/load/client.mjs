@@ -30,8 +30,9 @@ export class Client {
    * `onPublish(bytes, topicStart, payloadStart, payloadEnd)` gets every PUBLISH; QoS 1 is acknowledged at once.
    * `ready` resolves at CONNACK 0 and rejects with any other, or when the socket closes.
    */
-  constructor ({ port, secure = false, clientId, user, clean = true, keepAliveSeconds = 300, onPublish }) {
+  constructor ({ port, secure = false, clientId, user, clean = true, keepAliveSeconds = 300, qos = 1, onPublish }) {
     this.onPublish = onPublish
+    this.qos = qos
     const where = { port, host: '127.0.0.1', noDelay: true }
     // The certificate is made for one run and signed by nobody.
     this.socket = secure ? tls.connect({ ...where, rejectUnauthorized: false }) : net.connect(where)
@@ -49,7 +50,7 @@ export class Client {
   }
 
   /** Resolves when every filter is granted. */
-  async subscribe (filters, qos = 1) {
+  async subscribe (filters, qos = this.qos) {
     const granted = new Promise((resolve) => { this.#subscribed.push(resolve) })
     this.socket.write(subscribePacket(1, filters, qos))
     if ((await granted).some((code) => code > 2)) throw new Error(`a subscription was refused: ${filters}`)
@@ -57,7 +58,7 @@ export class Client {
 
   send (topic, payload) {
     this.#lastId = this.#lastId % 65000 + 1
-    this.#write(publishPacket(topic, payload, this.#lastId))
+    this.#write(publishPacket(topic, payload, this.qos === 0 ? 0 : this.#lastId))
   }
 
   /** Never reads again, but keeps the socket open: a phone that lost its network. */

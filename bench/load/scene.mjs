@@ -10,8 +10,10 @@ const number = (name, otherwise) => given[name] === undefined ? otherwise : Numb
 export const options = {
   mode,
   port: number('port', 1883),
-  /** Parley, or any broker that passes topics on as they are. */
+  /** Chat on Parley, or ordinary topics on any broker. */
   parley: (given.to ?? 'parley') === 'parley',
+  /** Of ordinary topics: senders and subscribers. */
+  qos: number('qos', 1),
   secure: number('tls', 0) === 1,
   n: number('n', 100),
   m: number('m', 200),
@@ -31,15 +33,15 @@ export const options = {
 const run = process.pid.toString(36)
 export const named = (letter, i = '') => `${letter}${i}${run}`
 
-export const inbox = (user) => options.parley ? 'me/msg' : `u/${user}`
-export const toUser = (user) => options.parley ? `u/${user}/msg` : `u/${user}`
-export const toGroup = (group) => options.parley ? `g/${group}/msg` : `g/${group}`
+export const inbox = (user) => options.parley ? 'me/msg' : `app/u/${user}`
+export const toUser = (user) => options.parley ? `u/${user}/msg` : `app/u/${user}`
+export const toGroup = (group) => options.parley ? `g/${group}/msg` : `app/g/${group}`
 /** Where a member of `group` hears it. */
-export const memberInbox = (user, group) => options.parley ? inbox(user) : `g/${group}`
+export const memberInbox = (user, group) => options.parley ? inbox(user) : `app/g/${group}`
 
 /** Only Parley keeps users apart: elsewhere a client id must hold the user as well. */
 export const open = (user, device, more = {}) =>
-  new Client({ port: options.port, secure: options.secure, user, clientId: options.parley ? device : user + device, ...more })
+  new Client({ port: options.port, secure: options.secure, user, clientId: options.parley ? device : user + device, qos: options.qos, ...more })
 
 export const connect = (user, device, more) => open(user, device, more).ready
 

@@ -34,17 +34,18 @@ export const connectPacket = ({ clientId, user, clean, keepAliveSeconds }) =>
 export const subscribePacket = (id, filters, qos) =>
   packet(0x82, u16(id), ...filters.flatMap((filter) => [text(filter), Buffer.from([qos])]))
 
-/** PUBLISH at QoS 1; copies `payload`. */
+/** PUBLISH at QoS 1, at QoS 0 without `id`; copies `payload`. */
 export function publishPacket (topic, payload, id) {
   const topicBytes = Buffer.byteLength(topic)
-  const length = remainingLength(2 + topicBytes + 2 + payload.length)
-  const out = Buffer.allocUnsafe(1 + length.length + 4 + topicBytes + payload.length)
+  const idBytes = id === 0 ? 0 : 2
+  const length = remainingLength(2 + topicBytes + idBytes + payload.length)
+  const out = Buffer.allocUnsafe(1 + length.length + 2 + idBytes + topicBytes + payload.length)
   let at = 0
-  out[at++] = 0x32
+  out[at++] = id === 0 ? 0x30 : 0x32
   for (const byte of length) out[at++] = byte
   at = out.writeUInt16BE(topicBytes, at)
   at += out.write(topic, at)
-  at = out.writeUInt16BE(id, at)
+  if (id !== 0) at = out.writeUInt16BE(id, at)
   payload.copy(out, at)
   return out
 }

@@ -63,6 +63,7 @@ export const parleyConfig = ({ dataDir, port, httpPort, tls }) => ({
   listeners: [tls === undefined ? { protocol: 'mqtt', host: '127.0.0.1', port } : { protocol: 'mqtts', host: '127.0.0.1', port, ...tls }],
   http: { host: '127.0.0.1', port: httpPort },
   auth: { dev: true },
+  acl: [{ allow: ['publish', 'subscribe'], topic: 'app/#' }],
   limits: { publishPerSecond: 0, connectionsPerUser: 0 },
 })
 

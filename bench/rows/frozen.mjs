@@ -3,7 +3,6 @@ import { command, median, ratios, startLoad, turnAbout } from '../rig/measure.mj
 import { mb, ms, span, times } from './words.mjs'
 import { withParley } from './with-brokers.mjs'
 
-const WHAT = 'two members of ten frozen (QoS 1 and 0), 2,000 msg/s × 2 kB, 25 s'
 const LOAD = { rate: 2000, size: 2000, secs: 25 }
 // The same eight read in both: what differs is only the two that do not.
 const WITH = { n: 10, frozen: 2, ...LOAD }
@@ -12,9 +11,11 @@ const WARM_UP_SECS = 5
 const TIMES_WITHOUT = 2
 const GROWTH_MB = 60
 
-export const frozen = {
-  title: 'Frozen members',
-  run: (context) => withParley(context, async (parley) => {
+/** `to`: what the generator speaks to Parley. */
+const row = (title, what, to) => ({
+  title,
+  run: (context) => withParley(context, async (started) => {
+    const parley = { ...started, to }
     const measure = async (args, warmUp) => {
       const startKb = anonymousKb(parley.pid)
       const memory = watchMemory(parley.pid)
@@ -23,24 +24,27 @@ export const frozen = {
       return { ...result, startKb, grewKb: memory.peakKb.start - startKb }
     }
     const rounds = await turnAbout([WITH, WITHOUT], context.rounds, measure, (label, [ours, without]) => {
-      context.say(`frozen, ${label}: got ${ours.share * 100} %, p99 ${ms(ours.p99)}, without ${ms(without.p99)}; memory +${mb(ours.grewKb)}`)
+      context.say(`${title}, ${label}: got ${ours.share * 100} %, p99 ${ms(ours.p99)}, without ${ms(without.p99)}; memory +${mb(ours.grewKb)}`)
     })
     return {
-      parts: [judge(rounds)],
-      series: { [WHAT]: { 'with two frozen': rounds[0], 'without them': rounds[1] } },
-      commands: [WITH, WITHOUT].map((args) => command('frozen', args)),
+      parts: [judge(what, rounds)],
+      series: { [what]: { 'with two frozen': rounds[0], 'without them': rounds[1] } },
+      commands: [WITH, WITHOUT].map((args) => command('frozen', args, to)),
       notes: ['Memory: RssAnon every 100 ms, the highest sample less the one before the round began; the worst round counts.'],
     }
   }),
-}
+})
 
-function judge ([ours, without]) {
+export const frozen = row('Frozen members', 'two members of ten frozen (QoS 1 and 0), 2,000 msg/s × 2 kB, 25 s', 'parley')
+export const frozenTopic = row('Frozen subscribers of an ordinary topic', 'two subscribers of ten of an ordinary topic frozen (QoS 1 and 0), 2,000 msg/s × 2 kB, 25 s', 'plain')
+
+function judge (what, [ours, without]) {
   const share = Math.min(...ours.map((r) => r.got / r.want))
   const each = ratios(ours, without, (r) => r.p99)
   const ratio = median(each)
   const grewKb = Math.max(...ours.map((r) => r.grewKb))
   return {
-    what: WHAT,
+    what,
     must: `the others get 100 %, p99 ≤ ${TIMES_WITHOUT}× of without; memory grows < ${GROWTH_MB} MB at its peak`,
     measured: `${(Math.floor(share * 10000) / 100)} %; p99 ${ms(median(ours.map((r) => r.p99)))}, **${times(ratio)}** (rounds ${span(each, times)}); **+${mb(grewKb)}**`,
     holds: share === 1 && ratio <= TIMES_WITHOUT && grewKb < GROWTH_MB * 1024,

@@ -3,9 +3,11 @@ import { command, load, median, ratios, turnAbout } from '../rig/measure.mjs'
 import { count, span, times } from './words.mjs'
 import { withBoth } from './with-brokers.mjs'
 
-const compare = (title, cases) => ({
+/** `to`: what the generator speaks to Parley; else chat. */
+const compare = (title, cases, to) => ({
   title,
-  run: (context) => withBoth(context, async (brokers) => {
+  run: (context) => withBoth(context, async (started) => {
+    const brokers = started.map((broker) => ({ ...broker, to: to ?? broker.to }))
     const parts = []
     const series = {}
     for (const { what, mode, args, goal } of cases) {
@@ -44,3 +46,9 @@ export const pairs = compare('1:1, QoS 1, durable', [
   { what: '1:1, 50 pairs × window 20', mode: 'pairs', args: { n: 50, m: 800, window: 20 }, goal: 1.5 },
   { what: '1:1, 200 pairs × window 2', mode: 'pairs', args: { n: 200, m: 150, window: 2 }, goal: 0.8 },
 ])
+
+// Ordinary topics: subscribers whose sessions end with their connections, so nothing has to be kept by either broker.
+export const topics = compare('Ordinary topics, not durable', [0, 1].flatMap((qos) => [
+  { what: `ordinary topics, fan-out 1→500, window 50, QoS ${qos}`, mode: 'fanout', args: { n: 500, m: 300, window: 50, qos }, goal: 1 },
+  { what: `ordinary topics, 50 pairs × window 20, QoS ${qos}`, mode: 'pairs', args: { n: 50, m: 800, window: 20, qos }, goal: 0.8 },
+]), 'plain')

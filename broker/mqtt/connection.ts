@@ -4,7 +4,7 @@ import type { Link } from '../core/link.js'
 import { Outgoing } from '../core/outgoing.js'
 import { type Lane } from '../core/publish.js'
 import type { Session } from '../core/session.js'
-import type { Giving, TopicLink } from '../core/topics/link.js'
+import type { TopicLink } from '../core/topics/link.js'
 import type { Subscriber } from '../core/topics/subscriber.js'
 import type { TopicAcl } from '../domain/acl.js'
 import type { Identity, Verdict } from '../domain/identity.js'
@@ -23,7 +23,7 @@ import { Malformed } from './properties.js'
 import { readPublish } from './publish-packet.js'
 import { Throttle } from './throttle.js'
 import { TopicAliases } from './topic-aliases.js'
-import { topicFrame } from './topic-frames.js'
+import { sharedFrame, topicFrame } from './topic-frames.js'
 import type { Origin, Wire } from './wire.js'
 import { WriteBatch, type WriteBatcher } from './write-batching.js'
 
@@ -92,7 +92,6 @@ const LINGER_MS = 2000
 /** Of a smaller one each packet that comes back counts for the other side, too. */
 const LARGE_RECEIVE_MAXIMUM = 1024
 const NO_ALIAS = { alias: 0, known: false }
-const NO_IDS: readonly number[] = []
 
 const nothing = (): void => {}
 
@@ -368,15 +367,18 @@ export class Connection implements Link, TopicLink, Sink, LiveConnection {
     return Math.min(most - session.flights.size, session.grants.any ? Math.max(1, most >> 1) : most)
   }
 
-  give (message: TopicMessage, how: Giving): boolean {
+  give (m: TopicMessage, qos: 0 | 1 | 2, packetId: number, dup: boolean, retain: boolean, ids: readonly number[]): boolean {
     if (this.phase !== 'ready') return true
     const v5 = this.version === 5
-    const { alias, known } = this.topicAliasMaximum > 0 ? (this.aliases ??= new TopicAliases(this.topicAliasMaximum)).for(message.topic) : NO_ALIAS
-    const frame = topicFrame(message, { ...how, v5, alias, aliasKnown: known, ids: v5 ? how.ids : NO_IDS }, this.world.clock.now())
+    const nowMs = m.expiresMs === 0 ? 0 : this.world.clock.now()
+    const { alias, known } = this.topicAliasMaximum > 0 ? (this.aliases ??= new TopicAliases(this.topicAliasMaximum)).for(m.topic) : NO_ALIAS
+    const frame = alias === 0 && (ids.length === 0 || !v5)
+      ? sharedFrame(m, qos, dup, retain, v5, nowMs)
+      : topicFrame(m, { v5, qos, dup, retain, ids, alias, aliasKnown: known }, nowMs)
     if (!this.fits(frame)) return false // [MQTT-3.1.2-25]
-    if (alias !== 0 && !known) this.aliases!.used(message.topic, alias)
-    if (how.qos === 0) this.batch.push(frame)
-    else this.batch.push(frame, packetIdAt(frame), how.packetId)
+    if (alias !== 0 && !known) this.aliases!.used(m.topic, alias)
+    if (qos === 0) this.batch.push(frame)
+    else this.batch.push(frame, packetIdAt(frame), packetId)
     return true
   }
 

@@ -1,10 +1,14 @@
-import type { Giving } from '../core/topics/link.js'
 import type { TopicMessage } from '../domain/topic-message.js'
 import { lengthBytes, writeLength } from './frames.js'
 
 /** What of a PUBLISH differs between receivers, beside its packet id. */
-export interface TopicFrame extends Pick<Giving, 'qos' | 'dup' | 'retain' | 'ids'> {
+export interface TopicFrame {
   v5: boolean
+  qos: 0 | 1 | 2
+  dup: boolean
+  retain: boolean
+  /** Subscription Identifiers. */
+  ids: readonly number[]
   /** 0: none. With `aliasKnown` it stands for the topic. */
   alias: number
   aliasKnown: boolean
@@ -17,19 +21,17 @@ const SUBSCRIPTION_ID = 0x0b
 const TOPIC_ALIAS = 0x23
 
 /** Frames of the message that was asked for last: its receivers come one after the other. */
-let shared: { message: TopicMessage, nowMs: number, frames: Map<number, Buffer> } | null = null
+let shared: { message: TopicMessage, nowMs: number, frames: Buffer[] } | null = null
 
 /** A PUBLISH on an ordinary topic with room for its packet id. Shared by receivers: never change it. */
-export function topicFrame (m: TopicMessage, f: TopicFrame, nowMs: number): Buffer {
-  if (f.ids.length > 0 || f.alias !== 0) return build(m, f, nowMs)
-  if (shared?.message !== m || shared.nowMs !== nowMs) shared = { message: m, nowMs, frames: new Map() }
-  const kind = f.qos | (f.dup ? 4 : 0) | (f.retain ? 8 : 0) | (f.v5 ? 16 : 0)
-  let frame = shared.frames.get(kind)
-  if (frame === undefined) shared.frames.set(kind, frame = build(m, f, nowMs))
-  return frame
+export function sharedFrame (m: TopicMessage, qos: 0 | 1 | 2, dup: boolean, retain: boolean, v5: boolean, nowMs: number): Buffer {
+  if (shared?.message !== m || shared.nowMs !== nowMs) shared = { message: m, nowMs, frames: [] }
+  const kind = qos | (dup ? 4 : 0) | (retain ? 8 : 0) | (v5 ? 16 : 0)
+  return shared.frames[kind] ??= topicFrame(m, { v5, qos, dup, retain, ids: [], alias: 0, aliasKnown: false }, nowMs)
 }
 
-function build (m: TopicMessage, f: TopicFrame, nowMs: number): Buffer {
+/** The same for one receiver. */
+export function topicFrame (m: TopicMessage, f: TopicFrame, nowMs: number): Buffer {
   const topic = Buffer.from(f.aliasKnown ? '' : m.topic)
   const properties = f.v5 ? propertiesOf(m, f, nowMs) : null
   const length = 2 + topic.length + (f.qos > 0 ? ID_BYTES : 0) + (properties === null ? 0 : lengthBytes(properties.length) + properties.length) + m.payload.length

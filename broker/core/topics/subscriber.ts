@@ -1,4 +1,5 @@
 import type { TopicAcl } from '../../domain/acl.js'
+import { ChurnMap } from '../../domain/churn-map.js'
 import type { SessionId } from '../../domain/ids.js'
 import type { TopicMessage, TopicSubscription } from '../../domain/topic-message.js'
 import type { QueuedMessage, TopicChange, TopicStore } from '../../ports/topics.js'
@@ -50,8 +51,8 @@ export class Subscriber {
   private retained: { topic: string, qos: 0 | 1 | 2, id: number }[] = []
   private waiting: Waiting[] = []
   private waitingBytes = 0
-  /** Packet id → order; 0 when nothing is stored. */
-  private readonly flights = new Map<number, { order: number, released: boolean }>()
+  /** Packet id → order. */
+  private flights = new ChurnMap<number, number>()
   private lastOrder: number
   /** How many of a stored queue there are, in flight or not. */
   private stored: number
@@ -99,7 +100,7 @@ export class Subscriber {
     this.waiting = []
     this.waitingBytes = 0
     this.retained = []
-    this.flights.clear()
+    this.flights = new ChurnMap()
     this.givenTo = Math.max(this.givenTo, this.sentTo)
   }
 
@@ -110,7 +111,7 @@ export class Subscriber {
     const { link, world } = this
     if (link === null) return
     if (link.unsentBytes > MAX_UNSENT_BYTES) world.count.dropped.slow++
-    else if (this.judge(message)) this.transmit(link, message, { qos: 0, packetId: 0, dup: false, retain, ids })
+    else if (this.judge(message)) this.transmit(link, message, 0, 0, false, retain, ids)
   }
 
   /** At QoS 1 or 2 to a session that ends with its connection. */
@@ -157,20 +158,19 @@ export class Subscriber {
 
   /** PUBACK, PUBCOMP, or a PUBREC that refuses. False: no such packet id is in flight. */
   acknowledge (packetId: number): boolean {
-    const flight = this.flights.get(packetId)
-    if (flight === undefined) return false
+    const order = this.flights.get(packetId)
+    if (order === undefined) return false
     this.flights.delete(packetId)
-    this.done(flight.order)
-    this.pump()
+    this.done(order)
+    if (this.holdsBack) this.pump()
     return true
   }
 
   /** PUBREC: resolves to whether PUBREL may go out; what is stored must say so first, or a crash would send the message again. */
   async received (packetId: number): Promise<boolean> {
-    const flight = this.flights.get(packetId)
-    if (flight === undefined) return false
-    flight.released = true
-    if (this.persistent) await this.world.store.commit([{ kind: 'release', session: this.id, order: flight.order }])
+    const order = this.flights.get(packetId)
+    if (order === undefined) return false
+    if (this.persistent) await this.world.store.commit([{ kind: 'release', session: this.id, order }])
     return true
   }
 
@@ -213,22 +213,22 @@ export class Subscriber {
     const packetId = FIRST_ID + w.order % IDS
     if (this.flights.has(packetId)) return false
     if (w.released) {
-      this.flights.set(packetId, { order: w.order, released: true })
+      this.flights.set(packetId, w.order)
       link.release(packetId)
       return true
     }
     const dup = w.order <= this.givenTo && this.persistent
-    if (!this.judge(w.message) || !this.transmit(link, w.message, { qos: w.qos, packetId, dup, retain: w.retain, ids: w.ids })) this.done(w.order)
-    else this.flights.set(packetId, { order: w.order, released: false })
+    if (!this.judge(w.message) || !this.transmit(link, w.message, w.qos, packetId, dup, w.retain, w.ids)) this.done(w.order)
+    else this.flights.set(packetId, w.order)
     this.sentTo = Math.max(this.sentTo, w.order)
     return true
   }
 
-  private transmit (link: TopicLink, message: TopicMessage, how: Parameters<TopicLink['give']>[1]): boolean {
+  private transmit (link: TopicLink, message: TopicMessage, qos: 0 | 1 | 2, packetId: number, dup: boolean, retain: boolean, ids: readonly number[]): boolean {
     const { count, clock } = this.world
     // what was sent once does not expire [MQTT-3.3.2-5] [MQTT-4.3.3-7]
-    if (!how.dup && message.expiresMs !== 0 && message.expiresMs <= clock.now()) { count.dropped.expired++; return false }
-    if (!link.give(message, how)) { count.dropped.large++; return false }
+    if (!dup && message.expiresMs !== 0 && message.expiresMs <= clock.now()) { count.dropped.expired++; return false }
+    if (!link.give(message, qos, packetId, dup, retain, ids)) { count.dropped.large++; return false }
     count.delivered++
     return true
   }
