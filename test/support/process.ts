@@ -38,9 +38,11 @@ export class Home {
     }))
   }
 
-  /** Starts a process; resolves once it logs `ready`. */
-  async start (main = MAIN): Promise<Life> {
-    const child = spawn(process.execPath, [main, 'serve', '--config', join(this.dir, 'parley.json')], { stdio: ['ignore', 'pipe', 'pipe'] })
+  /** Starts a process, which may open so many files; resolves once it logs `ready`. */
+  async start (main = MAIN, openFiles?: number): Promise<Life> {
+    const command = [process.execPath, main, 'serve', '--config', join(this.dir, 'parley.json')]
+    const [program, ...args] = openFiles === undefined ? command : ['/bin/sh', '-c', `ulimit -n ${openFiles} && exec "$0" "$@"`, ...command]
+    const child = spawn(program!, args, { stdio: ['ignore', 'pipe', 'pipe'] })
     this.#lives.add(child)
     let said = ''
     let line: { addresses: string[] } | undefined
