@@ -21,7 +21,7 @@ export function readConnect (bytes: Buffer): ReadConnect {
   const fits = name === 'MQIsdp' ? level === 3 : level === 4 || level === 5
   if (!fits) return { kind: 'version', answerIn: name === 'MQTT' && level > 5 ? 5 : 4 } // [MQTT-3.1.2-2]
   const packet = decode(bytes, level)
-  if (packet instanceof Error) return { kind: 'bad', why: packet.message, version: level }
+  if (packet instanceof Malformed) return { kind: 'bad', why: packet.why, version: level }
   if (packet.cmd !== 'connect') return { kind: 'bad', why: 'no CONNECT', version: level }
   if (packet.will !== undefined && (packet.will.qos as number) > 2) return { kind: 'bad', why: 'will QoS 3', version: level } // [MQTT-3.1.2-12]
   if (packet.will !== undefined && !isTopicName(packet.will.topic)) return { kind: 'bad', why: 'the will has no topic', version: level } // [MQTT-3.1.3-11]

@@ -49,6 +49,7 @@ export interface MqttWorld {
     ready (c: Connection): void
     publish (c: Connection, m: Arrived): void
     completed (c: Connection, packetId: number): void
+    failed (c: Connection, err: unknown): void
   }
   readonly clock: Clock
   readonly logger: Logger
@@ -259,10 +260,10 @@ export class Connection implements Link, TopicLink, Sink, LiveConnection {
     if (this.phase === 'new') { this.connect(b.subarray(start, end), type); return }
     if (type === 3 && this.publishFast(b, start, body, end)) return
     if (type === 3) { this.publish(readPublish(b, start, body, end, this.version === 5)); return }
-    if (type === 4 && end === body + 2 && (b[start]! & 15) === 0) { this.acknowledged(b[body]! << 8 | b[body + 1]!); return }
+    if (type === 4 && end === body + 2 && (b[start]! & 15) === 0 && (b[body]! | b[body + 1]!) !== 0) { this.acknowledged(b[body]! << 8 | b[body + 1]!); return }
     if (type === 12 && end === body && (b[start]! & 15) === 0) { this.send(PINGRESP); return }
     const packet = decode(b.subarray(start, end), this.version)
-    if (packet instanceof Error) { this.malformed(packet.message); return }
+    if (packet instanceof Malformed) { this.malformed(packet.why, packet.code); return }
     this.slow(packet)
   }
 
@@ -327,7 +328,7 @@ export class Connection implements Link, TopicLink, Sink, LiveConnection {
     if (reasonCode >= 0x80) { this.acknowledged(id!); return } // [MQTT-4.3.3-4]
     const unknown = (): void => { this.send(this.version === 5 ? encode({ cmd: 'pubrel', messageId: id, reasonCode: 0x92 }, 5) : ackFrame(0x62, id!)) }
     if (this.topics === null) { unknown(); return }
-    this.topics.received(id!).then(known => known ? this.release(id!) : unknown(), () => this.close('broker', 0x88))
+    this.topics.received(id!).then(known => known ? this.release(id!) : unknown(), (err: unknown) => this.world.ordinary.failed(this, err))
   }
 
   private slow (packet: Packet): void {
@@ -346,7 +347,6 @@ export class Connection implements Link, TopicLink, Sink, LiveConnection {
   private subscribe (packet: ISubscribePacket | IUnsubscribePacket): void {
     const filters = packet.cmd === 'subscribe' ? packet.subscriptions.map(s => s.topic) : packet.unsubscriptions
     if (packet.cmd === 'subscribe') {
-      if (packet.properties?.subscriptionIdentifier === 0) { this.malformed('Subscription Identifier 0', 0x82); return } // [MQTT-3.8.2.1.2]
       if (packet.subscriptions.some(s => s.nl === true && shareOf(s.topic) !== null)) { this.malformed('No Local on a shared subscription', 0x82); return } // [MQTT-3.8.3-4]
     }
     if (!filters.every(isFilter)) { this.malformed('wildcards where none may stand', 0x8f); return } // [MQTT-4.7.1-2] [MQTT-4.7.1-3] [MQTT-4.7.3-1]

@@ -1,5 +1,7 @@
 import mqtt, { type Packet } from 'mqtt-packet'
 import type { Outgoing } from '../core/outgoing.js'
+import { malformation } from './packet-shape.js'
+import { Malformed } from './properties.js'
 
 /** Size of the Variable Byte Integer that holds `n` [MQTT-1.5.5]. */
 export const lengthBytes = (n: number): number => n < 128 ? 1 : n < 16_384 ? 2 : n < 2_097_152 ? 3 : 4
@@ -83,57 +85,13 @@ export const encode = (packet: Packet, version: number): Buffer => mqtt.generate
  * The packet in `bytes`, which hold exactly one, whole; or what is wrong with it. `version` decides how anything but a
  * CONNECT is read.
  */
-export function decode (bytes: Buffer, version: number): Packet | Error {
+export function decode (bytes: Buffer, version: number): Packet | Malformed {
+  const wrong = malformation(bytes, version)
+  if (wrong !== undefined) return wrong
   const parser = mqtt.parser({ protocolVersion: version })
-  let got: Packet | Error = new Error('the packet ends too early')
+  let got: Packet | Malformed = new Malformed('the packet ends too early')
   parser.on('packet', (p: Packet) => { got = p })
-  parser.on('error', (e: Error) => { got = e })
-  const rest = parser.parse(bytes)
-  if (rest > 0 && !(got instanceof Error)) return new Error('the packet is shorter than it says')
-  return got instanceof Error ? got : fault(got, bytes) ?? got
-}
-
-const OF_ACKS = ['reasonString', 'userProperties']
-/** The properties of a client's packets [MQTT-2.2.2.2], as mqtt-packet names them; those of PUBLISH and wills are read elsewhere. */
-const PROPERTIES: Partial<Record<Packet['cmd'], readonly string[]>> = {
-  connect: ['sessionExpiryInterval', 'receiveMaximum', 'maximumPacketSize', 'topicAliasMaximum', 'requestResponseInformation', 'requestProblemInformation', 'userProperties', 'authenticationMethod', 'authenticationData'],
-  puback: OF_ACKS, pubrec: OF_ACKS, pubrel: OF_ACKS, pubcomp: OF_ACKS,
-  subscribe: ['subscriptionIdentifier', 'userProperties'],
-  unsubscribe: ['userProperties'],
-  disconnect: ['sessionExpiryInterval', 'reasonString', 'userProperties', 'serverReference']
-}
-
-/** What mqtt-packet lets pass and the standard does not. */
-function fault (p: Packet, bytes: Buffer): Error | undefined {
-  if (p.messageId !== undefined && !(p.messageId > 0)) return new Error('no packet id') // [MQTT-2.2.1-3]; -1 stands for one that is cut off
-  if ((p.cmd === 'subscribe' ? p.subscriptions : p.cmd === 'unsubscribe' ? p.unsubscriptions : null)?.length === 0) return new Error('no filter') // [MQTT-3.8.3-2] [MQTT-3.10.3-2]
-  const own = (p as { properties?: object }).properties
-  const strange = Object.keys(own ?? {}).find(name => PROPERTIES[p.cmd]?.includes(name) === false)
-  if (strange !== undefined) return new Error(`${strange} is no property of ${p.cmd.toUpperCase()}`)
-  const texts = strings(p)
-  for (const props of [own, (p as { will?: { properties?: object } }).will?.properties]) {
-    for (const [name, v] of Object.entries(props ?? {}) as [string, unknown][]) {
-      // of a CONNECT with two Session Expiry Intervals Aedes's process would die [MQTT-2.2.2-2]
-      if (Array.isArray(v)) return new Error(`${name} is given twice`)
-      if (v === null || v === -1) return new Error(`${name} is cut off`)
-      if (typeof v === 'string') texts.push(v)
-      else if (name === 'userProperties') for (const [k, x] of Object.entries(v as Record<string, string | string[] | null>)) texts.push(k, ...[x].flat().map(one => one ?? '\0'))
-    }
-  }
-  for (const s of texts) {
-    if (s.includes('\0')) return new Error('a NUL in a string') // [MQTT-1.5.4-2]
-    // what was no UTF-8 was replaced by U+FFFD, and is then not to be found in the bytes [MQTT-1.5.4-1]
-    if (s.includes('\ufffd') && !bytes.includes(Buffer.from(s))) return new Error('a string that is no UTF-8')
-  }
-  return undefined
-}
-
-function strings (p: Packet): string[] {
-  switch (p.cmd) {
-    case 'connect': return [p.clientId, p.username ?? '', p.will?.topic ?? '']
-    case 'publish': return [p.topic]
-    case 'subscribe': return p.subscriptions.map(s => s.topic)
-    case 'unsubscribe': return [...p.unsubscriptions]
-    default: return []
-  }
+  parser.on('error', (e: Error) => { got = new Malformed(e.message) })
+  parser.parse(bytes)
+  return got
 }

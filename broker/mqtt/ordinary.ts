@@ -3,6 +3,7 @@ import type { CloseReason } from '../core/connections.js'
 import type { Topics } from '../core/topics/topics.js'
 import type { Wills } from '../core/topics/wills.js'
 import { type AclBook, TopicAcl } from '../domain/acl.js'
+import { asParleyError } from '../domain/errors.js'
 import { fewLevels, isTopicName, shareOf } from '../domain/filters.js'
 import type { SessionId } from '../domain/ids.js'
 import type { TopicMessage, TopicSubscription } from '../domain/topic-message.js'
@@ -29,6 +30,7 @@ export interface OrdinaryDeps {
 
 const NOT_AUTHORIZED = 0x87
 const QUOTA_EXCEEDED = 0x97
+const SERVER_UNAVAILABLE = 0x88
 
 /** Ordinary topics, as one connection uses them. */
 export class Ordinary {
@@ -101,8 +103,14 @@ export class Ordinary {
       const done = this.deps.topics.publish(this.message(c, m, keeps), this.received(c, m))
       const answer = (): void => c.settle(pending, () => acknowledge(c, m, reason))
       if (done === undefined) answer()
-      else done.then(answer, () => c.close('broker', 0x88)) // the store is closed; the library comes back and sends again
+      else done.then(answer, (err: unknown) => this.failed(c, err))
     })
+  }
+
+  /** Nothing could be stored, as when the node leaves: the library comes back and sends again. */
+  failed (c: Connection, err: unknown): void {
+    if (asParleyError(err).code === 'internal') this.deps.logger.error({ err, session: c.session.id }, 'an ordinary message failed')
+    c.close('broker', SERVER_UNAVAILABLE)
   }
 
   private message (c: Connection, m: Arrived, retain: boolean): TopicMessage {
@@ -123,7 +131,7 @@ export class Ordinary {
   /** PUBREL. What is stored goes first: a packet id that the client uses again must not be taken for the old one. */
   completed (c: Connection, packetId: number): void {
     if (c.storedIds?.has(packetId) !== true) { complete(c, packetId); return }
-    this.deps.store.commit([{ kind: 'completed', session: c.session.id, packetId }]).then(() => complete(c, packetId), () => c.close('broker', 0x88))
+    this.deps.store.commit([{ kind: 'completed', session: c.session.id, packetId }]).then(() => complete(c, packetId), (err: unknown) => this.failed(c, err))
   }
 
   // ---- subscriptions

@@ -19,7 +19,7 @@ async function opened (port: number): Promise<Socket> {
 }
 
 test('a process that may open no more files turns connections away, and all else goes on', async () => {
-  const node = await home.start(undefined, OPEN_FILES)
+  const node = await home.start(undefined, { openFiles: OPEN_FILES })
   const alice = await Client.connect(node.mqttPort, { user: 'alice' })
   const bob = await Client.connect(node.mqttPort, { user: 'bob', subscribe: ['me/#'] })
   const crowd = await Promise.all(range(1, 2 * OPEN_FILES).map(async () => await opened(node.mqttPort)))

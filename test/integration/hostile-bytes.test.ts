@@ -3,6 +3,7 @@ import mqtt, { type Packet } from 'mqtt-packet'
 import { Bystanders } from '../support/bystanders.js'
 import { field, packet, short } from '../support/bytes.js'
 import { Client, connectPacket } from '../support/client.js'
+import { FakeClock } from '../support/fake-clock.js'
 import { range } from '../support/inbox.js'
 import { closeAll, type Parley, startParley } from '../support/parley.js'
 
@@ -59,6 +60,14 @@ test.each<[string, Version, Buffer]>([
   ['properties cut off', 5, packet(0x10, short(field('MQTT'), 5, 2, 0, 0, 100, 0x11, 0))],
   ['a client id cut off', 4, packet(0x10, short(field('MQTT'), 4, 2, 0, 0, 0, 50, 'abc'))],
   ['no client id', 4, packet(0x10, short(field('MQTT'), 4, 2, 0, 0))],
+  ['a CONNECT with something behind its end', 4, packet(0x10, short(field('MQTT'), 4, 0x82, 0, 0, field('a'), field('mallory'), 0))],
+  ['a property of a PUBLISH', 5, connect5(Buffer.from([0x23, 0, 1]), 0x82, field('mallory'))],
+  ['a property of a server', 5, connect5(short(0x12, field('x')), 0x82, field('mallory'))],
+  ['a flag of 2', 5, connect5(Buffer.from([0x17, 2]), 0x82, field('mallory'))],
+  ['a property of 0 given twice', 5, connect5(Buffer.from([0x11, 0, 0, 0, 0, 0x11, 0, 0, 0, 9]), 0x82, field('mallory'))],
+  ['properties that end within one', 5, packet(0x10, short(field('MQTT'), 5, 0x82, 0, 0, 3, 0x11, 0, 0, 0, 9, field('a'), field('mallory')))],
+  ['a will without its properties', 5, packet(0x10, short(field('MQTT'), 5, 0x86, 0, 0, 0, field('a'), field('w'), field('m'), field('mallory')))],
+  ['a Will Delay that is no will’s', 5, connect5(Buffer.from([0x18, 0, 0, 0, 1]), 0x82, field('mallory'))],
   ['an empty CONNECT', 4, packet(0x10, Buffer.alloc(0))],
   ['flags in the head', 4, Buffer.concat([Buffer.from([0x1f]), bytes(4, hello(4)).subarray(1)])],
   ['a length of five bytes', 4, Buffer.from([0x10, 0xff, 0xff, 0xff, 0xff, 0x01])],
@@ -87,6 +96,17 @@ test.each<[string, Version, Buffer]>([
   ['a content type given twice', 5, packet(0x32, short(field('u/bob/msg'), 0, 9, 8, 0x03, field('x'), 0x03, field('y'), 'x'))],
   ['a content type that is no UTF-8', 5, packet(0x32, short(field('u/bob/msg'), 0, 9, 4, 0x03, field(Buffer.from([0xff])), 'x'))],
   ['a user property with a NUL', 5, packet(0x32, short(field('u/bob/msg'), 0, 9, 7, 0x26, field('a'), field('\0'), 'x'))],
+  ['a topic alias given twice, first as 0', 5, packet(0x32, short(field('u/bob/msg'), 0, 9, 6, 0x23, 0, 0, 0x23, 0, 1, 'x'))],
+  ['a Subscription Identifier in a PUBLISH', 5, packet(0x32, short(field('u/bob/msg'), 0, 9, 2, 0x0b, 1, 'x'))],
+  ['properties longer than their PUBLISH', 5, packet(0x32, short(field('u/bob/msg'), 0, 9, 100, 0x01, 0))],
+  ['a PUBLISH that ends before its properties', 5, packet(0x32, short(field('u/bob/msg'), 0, 9))],
+  ['a length of properties without end', 5, packet(0x32, short(field('u/bob/msg'), 0, 9, 0xff, 0xff, 0xff, 0xff, 1))],
+  ['a Payload Format Indicator of 2', 5, packet(0x32, short(field('u/bob/msg'), 0, 9, 2, 0x01, 2, 'x'))],
+  ['a property of a CONNECT in a SUBSCRIBE', 5, packet(0x82, short(0, 9, 3, 0x21, 0, 9, field('me/#'), 1))],
+  ['a SUBSCRIBE that ends before its options', 4, packet(0x82, short(0, 9, field('me/#')))],
+  ['UNSUBSCRIBE with a NUL', 4, packet(0xa2, short(0, 9, field('me/\0')))],
+  ['UNSUBSCRIBE with id 0', 5, packet(0xa2, short(0, 0, 0, field('me/#')))],
+  ['UNSUBSCRIBE without its flags', 4, packet(0xa0, short(0, 9, field('me/#')))],
   ['SUBSCRIBE of nothing', 4, packet(0x82, Buffer.from([0, 9]))],
   ['SUBSCRIBE without its flags', 4, packet(0x80, short(0, 9, field('me/#'), 1))],
   ['SUBSCRIBE at QoS 3', 4, packet(0x82, short(0, 9, field('me/#'), 3))],
@@ -105,14 +125,85 @@ test.each<[string, Version, Buffer]>([
   ['type 15 in 3.1.1', 4, Buffer.from([0xf0, 0])],
   ['PINGREQ with flags', 4, Buffer.from([0xc1, 0])],
   ['PUBREL without its flags', 4, Buffer.from([0x60, 2, 0, 9])],
+  ['PINGREQ with a body', 4, Buffer.from([0xc0, 1, 0])],
+  ['PUBREL of id 0', 4, Buffer.from([0x62, 2, 0, 0])],
+  ['PUBREL with something behind its end', 4, Buffer.from([0x62, 3, 0, 9, 0])],
   ['PUBACK of one byte', 4, Buffer.from([0x40, 1, 0])],
+  ['PUBACK of id 0', 5, Buffer.from([0x40, 4, 0, 0, 0, 0])],
+  ['PUBACK with something behind its end', 4, Buffer.from([0x40, 4, 0, 9, 0, 0])],
+  ['PUBACK with a reason that is none', 5, Buffer.from([0x40, 3, 0, 9, 0x7f])],
+  ['PUBACK with a property of a PUBLISH', 5, Buffer.from([0x40, 6, 0, 9, 0, 2, 0x01, 1])],
+  ['PUBREC with flags', 4, Buffer.from([0x52, 2, 0, 9])],
+  ['PUBCOMP with a NUL in its Reason String', 5, packet(0x70, short(0, 9, 0, 4, 0x1f, field('\0')))],
+  ['DISCONNECT with a body', 4, Buffer.from([0xe0, 1, 0])],
+  ['DISCONNECT with a reason that is none', 5, Buffer.from([0xe0, 1, 0x7f])],
+  ['DISCONNECT with a server’s property', 5, packet(0xe0, short(0, 4, 0x1c, field('x')))],
   ['a length of five bytes', 4, Buffer.from([0x30, 0xff, 0xff, 0xff, 0xff, 0x01])],
   ['DISCONNECT with Session Expiry twice', 5, packet(0xe0, Buffer.from([0, 10, 0x11, 0, 0, 0, 1, 0x11, 0, 0, 0, 1]))]
-])('after CONNACK %s ends the connection', async (_name, version, what) => {
-  const c = await ended(version, bytes(version, hello(version)), what)
-  const after = c.heard.slice(1)
-  expect(c.heard[0]!.cmd).toBe('connack')
-  expect(after.filter(h => h.cmd !== 'disconnect')).toEqual([])
+])('%s ends the connection, in every state', async (_name, version, what) => {
+  for (const [state, before] of Object.entries(STATES)) {
+    const c = await Client.open(p.port('mqtt'), version)
+    const [held, sent] = before(version)
+    c.raw(held)
+    if (sent !== null) await c.until(() => c.heard.some(h => h.cmd === sent), sent)
+    const heard = c.heard.length
+    c.raw(what)
+    await c.untilClosed()
+    expect([state, c.heard[0]?.cmd]).toEqual([state, 'connack'])
+    expect([state, c.heard.slice(Math.max(1, heard)).filter(h => h.cmd !== 'disconnect' && h.cmd !== 'suback')]).toEqual([state, []])
+  }
+})
+
+/** What stands before the bytes, and the answer that is waited for; null: they come in the same flight. */
+const STATES: Record<string, (v: Version) => [Buffer, string | null]> = {
+  'with the CONNECT in one flight': v => [bytes(v, hello(v)), null],
+  'after CONNACK': v => [bytes(v, hello(v)), 'connack'],
+  'with a will': v => [bytes(v, { ...hello(v), will: { topic: 'ordinary/will', payload: Buffer.from('x'), qos: 1, retain: false } }), 'connack'],
+  'after SUBACK': v => [bytes(v, hello(v), { cmd: 'subscribe', messageId: 1, subscriptions: [{ topic: 'me/#', qos: 1 }] }), 'suback'],
+  'between SUBSCRIBE and SUBACK': v => [bytes(v, hello(v), { cmd: 'subscribe', messageId: 1, subscriptions: [{ topic: 'me/#', qos: 1 }] }), null],
+  'between PUBREC and PUBREL': v => [bytes(v, hello(v), { cmd: 'publish', topic: 'u/mallory/msg', payload: 'x', qos: 2, messageId: 9 }), 'pubrec']
+}
+
+test.each<[string, number, Buffer]>([
+  ['a string that is no UTF-8', 0x81, packet(0x82, short(0, 9, 0, field(Buffer.from([0xff])), 1))],
+  ['a packet that is cut off', 0x81, packet(0x82, short(0, 9, 0, 0))],
+  ['a property twice', 0x82, packet(0x82, short(0, 9, 4, 0x0b, 1, 0x0b, 2, field('me/#'), 1))],
+  ['a property that has no place there', 0x81, packet(0x82, short(0, 9, 3, 0x21, 0, 9, field('me/#'), 1))],
+  ['QoS 3', 0x81, packet(0x36, short(field('u/bob/msg'), 0, 9, 0, 'x'))],
+  ['packet id 0', 0x82, packet(0x82, short(0, 0, 0, field('me/#'), 1))],
+  ['no filter', 0x82, packet(0x82, short(0, 9, 0))],
+  ['a filter that is none', 0x8f, packet(0x82, short(0, 9, 0, field('a/#/b'), 1))],
+  ['a wildcard in an ordinary topic', 0x90, packet(0x32, short(field('a/+'), 0, 9, 0, 'x'))],
+  ['an empty topic', 0x82, packet(0x32, short(field(''), 0, 9, 0, 'x'))],
+  ['topic alias 0', 0x94, packet(0x32, short(field('u/bob/msg'), 0, 9, 3, 0x23, 0, 0, 'x'))],
+  ['a topic alias over the maximum', 0x94, packet(0x32, short(field('u/bob/msg'), 0, 9, 3, 0x23, 0, 17, 'x'))],
+  ['the largest topic alias', 0x94, packet(0x32, short(field('u/bob/msg'), 0, 9, 3, 0x23, 255, 255, 'x'))],
+  ['a topic alias that stands for nothing', 0x82, packet(0x32, short(field(''), 0, 9, 3, 0x23, 0, 1, 'x'))],
+  ['a second CONNECT', 0x82, bytes(5, hello(5))],
+  ['a packet of servers', 0x82, packet(0xd0, Buffer.alloc(0))],
+  ['268 MB announced', 0x95, Buffer.from([0x32, 0xff, 0xff, 0xff, 0x7f, 0, 1, 0x75])],
+  ['268 MB announced as a SUBSCRIBE', 0x95, Buffer.from([0x82, 0xff, 0xff, 0xff, 0x7f])]
+])('MQTT 5 is told what was wrong: %s', async (_name, reasonCode, what) => {
+  const c = await ended(5, bytes(5, hello(5)), what)
+  expect(c.heard.at(-1)).toMatchObject({ cmd: 'disconnect', reasonCode })
+})
+
+test.each<Version>([3, 4, 5])('a packet that is announced and never comes costs its connection alone (version byte %i)', async version => {
+  const clock = new FakeClock()
+  const q = await startParley({}, clock)
+  const other = await Bystanders.join(q)
+  const announced = Buffer.concat([Buffer.from([0x32, 0xff, 0xff, 0x0f]), field('u/bob/msg')]) // 256 kB, of which nothing more comes
+  const strangers = await Promise.all(range(1, 50).map(async () => await Client.open(q.port('mqtt'), version)))
+  for (const c of strangers) c.raw(Buffer.concat([Buffer.from([0x10, 0xff, 0xff, 0x0f]), field('MQTT')]))
+  const known = await Promise.all(range(1, 50).map(async i => await q.client({ user: 'mallory', device: `d${i}`, version, keepalive: 60 })))
+  for (const c of known) c.raw(announced)
+  await other.unharmed()
+  clock.advance(11_000) // no CONNECT within 10 s
+  for (const c of strangers) await c.untilClosed()
+  expect(known.map(c => c.closed)).toEqual(known.map(() => false))
+  clock.advance(91_000)
+  for (const c of known) await c.untilClosed()
+  await other.unharmed()
 })
 
 /** A whole session, as a library might write it. */

@@ -110,6 +110,23 @@ test('topics of 64 kB and of a thousand levels are refused like any other', asyn
   await by.unharmed()
 })
 
+test.each([4, 5] as const)('10,000 filters in one packet: a code for each, and nobody else waits for them (version byte %i)', async version => {
+  const p = await startParley()
+  const by = await Bystanders.join(p)
+  const c = await p.client({ user: 'mallory', version })
+  const no = version === 5 ? 0x87 : 0x80
+  for (const [filter, code] of [[() => 'me/#', 1], [i => `u/bob/${i}`, no], [i => i % 2 === 0 ? 'me/msg' : '\ufffd', null]] as [(i: number) => string, number | null][]) {
+    const filters = range(1, 10_000).map(filter)
+    const granted = await subscribe(c, filters)
+    expect(granted).toEqual(filters.map(f => code ?? (f === 'me/msg' ? 1 : no)))
+    await by.unharmed()
+    const messageId = c.id()
+    c.send({ cmd: 'unsubscribe', messageId, unsubscriptions: filters })
+    await c.answer('unsuback', messageId)
+  }
+  await by.unharmed()
+})
+
 test('who floods SUBSCRIBE is answered in order, and is alone in waiting', async () => {
   const p = await startParley()
   const by = await Bystanders.join(p)

@@ -29,7 +29,7 @@ export class Client {
   closed = false
   acks = true
   private waiting: (() => void)[] = []
-  private nextId = 1
+  private lastId = 0
 
   private constructor (readonly socket: Duplex, readonly version: number) {
     const parser = mqtt.parser({ protocolVersion: version })
@@ -129,7 +129,7 @@ export class Client {
     await this.answer('unsuback', messageId)
   }
 
-  id (): number { return this.nextId++ }
+  id (): number { return this.lastId = this.lastId % 65_535 + 1 }
 
   /** The next packet of that kind with that id, after those that were there. */
   async answer (cmd: Packet['cmd'], messageId: number): Promise<Packet> {
@@ -176,7 +176,7 @@ export class Client {
 
   /** Asks an operation: its result, or what it was refused with. */
   async rpc (method: string, params: object = {}): Promise<{ result?: Record<string, unknown>, error?: { code: string, message: string } }> {
-    const id = `${method}-${this.nextId}`
+    const id = `${method}-${this.lastId + 1}`
     await this.say(`rpc/${method}`, { id, ...params })
     const find = () => this.on('me/rpc').find(d => d.json.id === id)
     await this.until(() => find() !== undefined, `the answer of ${method}`)

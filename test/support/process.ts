@@ -13,6 +13,8 @@ export interface Life {
   child: ChildProcess
   mqttPort: number
   httpPort: number
+  /** Port of the first listener of a protocol. */
+  port: (protocol: string) => number
   /** Everything it printed so far. */
   said: () => string
   /** kill -9, and until the process is gone. */
@@ -38,11 +40,15 @@ export class Home {
     }))
   }
 
-  /** Starts a process, which may open so many files; resolves once it logs `ready`. */
-  async start (main = MAIN, openFiles?: number): Promise<Life> {
-    const command = [process.execPath, main, 'serve', '--config', join(this.dir, 'parley.json')]
+  /**
+   * Starts a process; resolves once it logs `ready`. `openFiles`: how many it may open. `probe`: a module that runs in it
+   * from the start, beside a `gc()`, and hears messages of this process.
+   */
+  async start (main = MAIN, { openFiles, probe }: { openFiles?: number, probe?: string } = {}): Promise<Life> {
+    const node = probe === undefined ? [] : ['--expose-gc', '--import', probe]
+    const command = [process.execPath, ...node, main, 'serve', '--config', join(this.dir, 'parley.json')]
     const [program, ...args] = openFiles === undefined ? command : ['/bin/sh', '-c', `ulimit -n ${openFiles} && exec "$0" "$@"`, ...command]
-    const child = spawn(program!, args, { stdio: ['ignore', 'pipe', 'pipe'] })
+    const child = spawn(program!, args, { stdio: ['ignore', 'pipe', 'pipe', probe === undefined ? 'ignore' : 'ipc'] })
     this.#lives.add(child)
     let said = ''
     let line: { addresses: string[] } | undefined
@@ -50,13 +56,14 @@ export class Home {
     await new Promise<void>((resolve, reject) => {
       const hear = (b: Buffer): void => {
         said += b.toString()
+        if (line !== undefined) return
         const ready = /^\{.*"msg":"ready".*\}$/m.exec(said)
-        if (ready === null || line !== undefined) return
+        if (ready === null) return
         line = JSON.parse(ready[0]) as { addresses: string[] }
         resolve()
       }
-      child.stdout.on('data', hear)
-      child.stderr.on('data', hear)
+      child.stdout!.on('data', hear)
+      child.stderr!.on('data', hear)
       child.once('exit', code => { reject(new Error(`the broker ended (${code ?? 'by a signal'}):\n${said}`)) })
     })
     const port = (scheme: string): number => Number(/:(\d+)/.exec(line!.addresses.find(a => a.startsWith(`${scheme}:`))!.slice(scheme.length + 1))![1])
@@ -66,7 +73,7 @@ export class Home {
       this.#lives.delete(child)
       return child.exitCode
     }
-    return { child, mqttPort: port('mqtt'), httpPort: port('http'), said: () => said, kill9: async () => { await gone('SIGKILL') }, stop: async () => await gone('SIGTERM') }
+    return { child, mqttPort: port('mqtt'), httpPort: port('http'), port, said: () => said, kill9: async () => { await gone('SIGKILL') }, stop: async () => await gone('SIGTERM') }
   }
 
   /** Ends what still lives, and removes the folder. */
