@@ -61,7 +61,7 @@ describe.each([['in the same process', false], ['after a restart', true]])('a pe
 
   test('QoS 2 to a client is exactly once, wherever the exchange was cut', async () => {
     const p = await startParley(ALL)
-    const me = { user: 'me', device: 'd' }
+    const me = { user: 'me', device: 'd', acks: false }
     let c = await p.client(me)
     await c.subscribe('q', 2)
     const pub = await publisher(p)

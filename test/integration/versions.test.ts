@@ -21,13 +21,14 @@ const url = (protocol: string): string => {
 
 /** MQTT.js as an app would use it. */
 async function stock (protocol: string, version: 3 | 4 | 5, options: IClientOptions): Promise<{ client: MqttClient, got: (topic: string) => Promise<Record<string, unknown>> }> {
-  const client = await mqtt.connectAsync(url(protocol), {
+  const client = mqtt.connect(url(protocol), {
     protocolVersion: version, protocolId: version === 3 ? 'MQIsdp' : 'MQTT', ca: files.pair.cert, servername: 'localhost', reconnectPeriod: 0, ...options
   })
   clients.push(client)
   const heard = new Map<string, Record<string, unknown>>()
   let wake = (): void => {}
   client.on('message', (topic, payload) => { heard.set(topic, JSON.parse(payload.toString()) as Record<string, unknown>); wake() })
+  await new Promise<void>((resolve, reject) => { client.once('connect', () => { resolve() }); client.once('error', reject) }) // what waits for the device comes right behind CONNACK: the handler is there before
   return { client, got: async topic => { while (!heard.has(topic)) await new Promise<void>(resolve => { wake = resolve }); return heard.get(topic)! } }
 }
 
