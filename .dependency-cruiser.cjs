@@ -14,8 +14,8 @@ const METRICS = '^broker/metrics\\.ts$'
 const CONFIG = '^broker/config/'
 const STORES = '^broker/stores/'
 const BUS = '^broker/bus/'
-// where the parts meet, what finds and loads plugins for it, and what documents the operations of all parts
-const COMPOSE = '^broker/(compose|plugins|plugin-file|write-operations)\\.ts$'
+// where the parts meet, what it hands to plugins, what finds, chooses and loads them, and what documents the operations of all parts
+const COMPOSE = '^broker/(compose|web-client|auth-choices|plugins|plugin-file|write-operations)\\.ts$'
 const MAIN = '^broker/main\\.ts$|^broker/cli/|^main\\.ts$'
 const PLUGINS = '^plugins/'
 
@@ -122,6 +122,9 @@ module.exports = {
       'Counters are declared in broker/metrics.ts or broker/api. Elsewhere count with a plain number and let those read it.'),
     driver('jwt-driver', ['jose'], ['^plugins/auth-jwt[./]', MAIN],
       'Tokens are checked in plugins/auth-jwt and signed by the token command of broker/cli or broker/main.ts.'),
+
+    driver('hash-driver', ['@node-rs/argon2'], ['^plugins/auth-static/'],
+      'Passwords are hashed in plugins/auth-static only: it bounds how many at a time.'),
 
     // --- everywhere ---
     {

@@ -4,12 +4,13 @@
 // Prints one JSON line (before it, in some modes, lines {"phase":…}).
 import { lost } from './load/client.mjs'
 import { options } from './load/scene.mjs'
+import { guess } from './load/guess.mjs'
 import { fanout, pairs, storm } from './load/throughput.mjs'
 import { frozen, steady } from './load/paced.mjs'
 import { behind } from './load/behind.mjs'
 import { fill, idle } from './load/at-rest.mjs'
 
-const modes = { fanout, pairs, storm, steady, frozen, behind, idle, fill }
+const modes = { fanout, pairs, storm, steady, frozen, behind, idle, fill, guess }
 
 const run = modes[options.mode]
 if (run === undefined) {

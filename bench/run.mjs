@@ -8,13 +8,14 @@ import { commit, machine } from './rig/machine.mjs'
 import { readResults, writeResults } from './report.mjs'
 import { behind } from './rows/behind.mjs'
 import { frozen, frozenTopic } from './rows/frozen.mjs'
+import { guessing } from './rows/guessing.mjs'
 import { idle } from './rows/idle.mjs'
 import { start } from './rows/start.mjs'
 import { steady } from './rows/steady.mjs'
 import { storm } from './rows/storm.mjs'
 import { fanout, pairs, topics } from './rows/throughput.mjs'
 
-const rows = { fanout, pairs, steady, frozen, idle, storm, behind, start, topics, frozenTopic }
+const rows = { fanout, pairs, steady, frozen, idle, storm, behind, start, guessing, topics, frozenTopic }
 
 function usage (complaint) {
   console.error(`${complaint}\nusage: node bench/run.mjs [${Object.keys(rows).join('] [')}] [--rounds=N] [--main=FILE] [--out=FOLDER]`)

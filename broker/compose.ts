@@ -1,8 +1,12 @@
 import { authRefresh } from './api/operations/auth-refresh.js'
+import { authTicket } from './api/operations/auth-ticket.js'
+import { deviceList } from './api/operations/device-list.js'
+import { deviceRemove } from './api/operations/device-remove.js'
 import { deviceSet } from './api/operations/device-set.js'
 import { serverInfo } from './api/operations/server-info.js'
 import { httpApi } from './api/http.js'
 import { Operations } from './api/registry.js'
+import { authChoices } from './auth-choices.js'
 import type { Config } from './config/schema.js'
 import { signingSecret } from './config/secret.js'
 import { Access } from './core/access.js'
@@ -20,7 +24,9 @@ import { AclBook } from './domain/acl.js'
 import { Replays } from './core/replay.js'
 import { Roster } from './core/roster.js'
 import type { SessionWorld } from './core/session.js'
+import { SignIn } from './core/sign-in.js'
 import { Signals } from './core/signals.js'
+import { Tickets } from './core/tickets.js'
 import { RetainedWindows } from './core/windows.js'
 import { moveCursors } from './core/move-cursors.js'
 import { Metrics } from './metrics.js'
@@ -42,8 +48,7 @@ import { loadPlugins, type PluginChoice } from './plugins.js'
 import { type Clock, systemClock } from './ports/clock.js'
 import type { Logger } from './ports/logger.js'
 import { openLmdb } from './stores/lmdb/open.js'
-import authDev from '../plugins/auth-dev/index.js'
-import authJwt from '../plugins/auth-jwt/index.js'
+import { webClient } from './web-client.js'
 import groups from '../plugins/groups/index.js'
 import history from '../plugins/history/index.js'
 import { version } from './config/version.js'
@@ -55,7 +60,7 @@ export interface RunningNode {
   addresses: { protocol: string, url: string }[]
   /** Drains: no new connections, sessions leave, writes are flushed. */
   close (): Promise<void>
-  /** Certificates are read again, and the rules for ordinary topics are those of this configuration. */
+  /** Certificates and the files of plugins are read again, and the rules for ordinary topics are those of this configuration. */
   reload (config: Pick<Config, 'acl'>): Promise<void>
 }
 
@@ -81,6 +86,7 @@ export async function startNode (config: Config, { log: logger, clock = systemCl
 async function assemble (config: Config, { logger, clock, baseDir }: { logger: Logger, clock: Clock, baseDir: string }, stores: Awaited<ReturnType<typeof openLmdb>>): Promise<RunningNode> {
   const { limits } = config
   const { log, inbox, cursors, devices, directory } = stores
+  const tickets = new Tickets({ store: stores.tickets, clock, ttlMs: config.auth.ticket.ttlSeconds * 1000 })
   const registry = new Registry()
   const metrics = new Metrics({
     sessions: () => registry.size,
@@ -97,6 +103,7 @@ async function assemble (config: Config, { logger, clock, baseDir }: { logger: L
 
   // plugins get a host whose publisher is there once their hooks are known
   const host: Host = {
+    request: webClient(clock),
     moveCursors: async (user, device, seqs) => { await moveCursors(user, device, seqs, { log, inbox, devices, keeper, session: id => registry.get(id)?.session }) },
     log, inbox, directory, clock, logger, limits, epoch: stores.epoch,
     post: async e => await publisher.system(e),
@@ -106,6 +113,7 @@ async function assemble (config: Config, { logger, clock, baseDir }: { logger: L
   const hooks = new HookRunner(await loadPlugins(choices(config), baseDir, host, logger), {
     clock, logger, onFailure: (plugin, hook, kind) => metrics.hookFailed(plugin, hook, kind)
   })
+  const signIn = new SignIn({ providers: hooks, tickets, store: stores.tickets, clock })
   const publisher = new Publisher({ log, access, hooks, fanOut, clock, logger, limits, appended: ms => metrics.appended(ms) })
 
   const replays = new Replays({ log, inbox, cursors, devices, roster, windows, limits }, (session, err) => {
@@ -135,7 +143,7 @@ async function assemble (config: Config, { logger, clock, baseDir }: { logger: L
     count: { published: () => { metrics.topics.published++ }, refused: () => metrics.refused('forbidden') }
   })
   const connector = new Connector({
-    hooks, devices, directory, registry, clock, logger, sessions, limits,
+    signIn, devices, directory, registry, clock, logger, sessions, limits,
     windows, deviceDays: config.retention.deviceDays, pace: new Pace(limits.connectsPerMinute, clock), aedes: () => aedes!, ordinary, draining: () => draining
   })
   const chat = new Chat({
@@ -145,6 +153,9 @@ async function assemble (config: Config, { logger, clock, baseDir }: { logger: L
   operations.register(serverInfo({ version: version(), epoch: stores.epoch, limits, features: ['groups', 'history', 'batch'] }))
   operations.register(deviceSet({ devices, connections: connector, clock, log, inbox, cursors }))
   operations.register(authRefresh({ connections: connector }))
+  operations.register(authTicket({ connections: connector, tickets }))
+  operations.register(deviceList({ devices, connections: connector }))
+  operations.register(deviceRemove({ devices, tickets: stores.tickets, connections: connector, tell: host.tell, clock, logger }))
 
   const world: MqttWorld = {
     batcher: new WriteBatcher(), connector, chat, ordinary, clock, logger, maxPacketBytes: packetLimit(limits.messageBytes), publishPerSecond: limits.publishPerSecond,
@@ -178,7 +189,7 @@ async function assemble (config: Config, { logger, clock, baseDir }: { logger: L
     }
   })
   const keepAlive = new KeepAlive(registry, clock)
-  const listeners = new Listeners(world, { logger, loopbackOnly: config.auth.dev, opened: () => metrics.opened(), closed: () => metrics.closed() })
+  const listeners = new Listeners(world, { logger, loopbackOnly: config.auth.dev, admits: address => signIn.admits(address), opened: () => metrics.opened(), closed: () => metrics.closed(), turnedAway: why => metrics.turnedAway(why) })
   const http = httpApi({
     logger, metrics: metrics.registry,
     parts: () => [{ name: 'store', ...stores.health() }, { name: 'node', ok: !draining, ...(draining ? { why: 'draining' } : {}) }]
@@ -187,6 +198,7 @@ async function assemble (config: Config, { logger, clock, baseDir }: { logger: L
   async function close (): Promise<void> {
     draining = true
     listeners.stop()
+    signIn.close()
     await leave(registry, config.drain, clock)
     keepAlive.stop()
     sys.stop()
@@ -213,8 +225,8 @@ async function assemble (config: Config, { logger, clock, baseDir }: { logger: L
   const at = config.http.host.includes(':') ? `[${config.http.host}]` : config.http.host
   return { addresses: [...listeners.addresses, { protocol: 'http', url: `http://${at}:${port}` }], close, reload: async fresh => {
     book.replace(fresh.acl)
-    await listeners.reload()
-  }  }
+    await Promise.all([listeners.reload(), hooks.reload()])
+  } }
 }
 
 /** Sends the sessions away at the configured rate, within the time that leaves room for the last writes. */
@@ -232,14 +244,5 @@ async function leave (registry: Registry, drain: Config['drain'], clock: Clock):
 
 /** Built-in plugins first, then those of the configuration. */
 function choices (config: Config): PluginChoice[] {
-  const all: PluginChoice[] = []
-  const secret = signingSecret(config)
-  const { publicKeyFile, issuer, audience, userClaim, deviceClaim, requireExp, clockToleranceMs } = config.auth.jwt
-  if (secret !== undefined || publicKeyFile !== undefined) {
-    const given = { secret, publicKeyFile, issuer, audience, userClaim, deviceClaim, requireExp, clockToleranceMs }
-    all.push({ use: authJwt as unknown as Plugin, config: Object.fromEntries(Object.entries(given).filter(([, v]) => v !== undefined)) })
-  }
-  if (config.auth.dev) all.push({ use: authDev as unknown as Plugin })
-  all.push({ use: groups as unknown as Plugin }, { use: history as unknown as Plugin })
-  return [...all, ...config.plugins]
+  return [...authChoices(config.auth, signingSecret(config)), { use: groups as unknown as Plugin }, { use: history as unknown as Plugin }, ...config.plugins]
 }

@@ -12,6 +12,7 @@ export class Metrics {
   private readonly append: Histogram
   private readonly connections: Gauge
   private readonly connectionsTotal: Counter
+  private readonly turnedAwayTotal: Counter<'why'>
   private published = new Map<string, number>()
 
   constructor (live: { sessions (): number, inFlight (): number, topics (): { sessions: number, subscriptions: number, retained: number } }) {
@@ -27,6 +28,7 @@ export class Metrics {
     this.hookFailures = new Counter({ name: 'parley_plugin_failures_total', help: 'Failures of plugin hooks', labelNames: ['plugin', 'hook', 'kind'], registers })
     this.append = new Histogram({ name: 'parley_append_seconds', help: 'From a checked message to its durable commit', buckets: [0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5, 30], registers })
     this.connections = new Gauge({ name: 'parley_connections', help: 'Open sockets, signed in or not', registers })
+    this.turnedAwayTotal = new Counter({ name: 'parley_turned_away_total', help: 'Sockets closed before they were connections, by cause', labelNames: ['why'], registers })
     this.connectionsTotal = new Counter({ name: 'parley_connections_total', help: 'Sockets accepted', registers })
     const counter = (name: string, help: string, read: () => number): void => {
       let last = 0
@@ -57,6 +59,7 @@ export class Metrics {
 
   opened (): void { this.connections.inc(); this.connectionsTotal.inc() }
   closed (): void { this.connections.dec() }
+  turnedAway (why: string): void { this.turnedAwayTotal.inc({ why }) }
   publish (kind: string): void { this.published.set(kind, (this.published.get(kind) ?? 0) + 1) }
   refused (code: string): void { this.refusals.inc({ code }) }
   hookFailed (plugin: string, hook: string, kind: string): void { this.hookFailures.inc({ plugin, hook, kind }) }

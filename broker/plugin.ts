@@ -12,8 +12,13 @@ import type { Logger } from './ports/logger.js'
 
 export { Type, type Static, type TSchema } from '@sinclair/typebox'
 export { ParleyError, type ErrorCode } from './domain/errors.js'
+export { FairQueue, QueueFull } from './domain/fair-queue.js'
+export { Lru } from './domain/lru.js'
+export { readYaml } from './domain/yaml-text.js'
 export { type Counts, countsAsMessage, type Entry, entryJson, type Head } from './domain/entry.js'
 export type { Effects, Group, GroupKind, Member, MemberChange, Role } from './domain/group.js'
+export type { AclRule } from './domain/acl.js'
+export { isAdmin, jwtHeader, looksLikeJwt, readAcl, readTimeMs, readUser } from './domain/claims.js'
 export type { Credentials, Identity, Verdict } from './domain/identity.js'
 export {
   type ConvKey, type ConvName, convKey, type DeviceId, directKey, groupId, type GroupId, groupKey, groupOf, isDeviceId, isGroupId, isGroupKey, isUserId,
@@ -80,11 +85,26 @@ export interface Hooks {
   didDisconnect? (event: { user: UserId, device: DeviceId, reason: 'client' | 'closed' | 'keepalive' | 'takeover' | 'expired' | 'broker' }): void | Promise<void>
   /** Signs users in. Providers are asked in the order of the config until one does not answer `not-mine`. */
   authenticate? (credentials: Credentials): Verdict | Promise<Verdict>
+  /** SIGHUP: read files again. What cannot be read leaves what was read before in use; throw to have it logged. */
+  reload? (): void | Promise<void>
 }
-export const HOOK_NAMES = ['willPublish', 'didPublish', 'didConnect', 'didDisconnect', 'authenticate'] as const satisfies readonly (keyof Hooks)[]
+export const HOOK_NAMES = ['willPublish', 'didPublish', 'didConnect', 'didDisconnect', 'authenticate', 'reload'] as const satisfies readonly (keyof Hooks)[]
 
 /** Something told to a user's devices on `me/evt`. */
 export interface Event { type: 'conv-added' | 'conv-removed' | 'conv-changed' | 'device-removed' | 'token-expiring' | 'will-ignored' | 'replaced' | 'resync', [field: string]: unknown }
+
+/** One HTTP request of a plugin. */
+export interface WebRequest {
+  method?: 'GET' | 'POST'
+  headers?: Record<string, string>
+  body?: string
+  /** From the call to the last byte of the answer. */
+  timeoutMs: number
+  /** Most bytes of the answer's body that are read. */
+  maxBytes: number
+}
+/** `body` null: it has more than the bytes that were asked for. Redirects are answers like any other, not followed. */
+export interface WebAnswer { status: number, body: Buffer | null }
 
 /** What a plugin is given. */
 export interface Host {
@@ -110,6 +130,11 @@ export interface Host {
   /** On `me/evt` of the user's connected devices; lost for those that are away. */
   tell (user: UserId, event: Event): void
   operation (op: Operation): void
+  /**
+   * A bounded HTTP request; connections are kept and used again. Credentials in the URL are sent as Basic.
+   * @throws Error why there is no answer, in words that hold nothing of the URL's credentials
+   */
+  request (url: string, request: WebRequest): Promise<WebAnswer>
 }
 
 export interface Plugin<C extends TSchema = TSchema> {
@@ -118,6 +143,11 @@ export interface Plugin<C extends TSchema = TSchema> {
   config?: C
   /** Longest run of one hook call, ms. Default 1,000. */
   timeoutMs?: number
+  /**
+   * For `check-config`: throws an Error, in words for an operator, when what the options name (a file, a key) is no good.
+   * Starts nothing. `setup` is not called then.
+   */
+  check? (config: Static<C>): void | Promise<void>
   setup (host: Host, config: Static<C>): Hooks | void | Promise<Hooks | void>
 }
 

@@ -63,9 +63,10 @@ function checkConfig (schema: TSchema | undefined, given: object | undefined): u
 /** @throws Error saying what makes it no plugin */
 function checkShape (v: unknown): Plugin {
   if (typeof v !== 'object' || v === null) throw new Error('the default export is no plugin: an object made by definePlugin')
-  const { name, config, timeoutMs, setup } = v as Partial<Plugin>
+  const { name, config, timeoutMs, setup, check } = v as Partial<Plugin>
   if (typeof name !== 'string' || !NAME.test(name)) throw new Error(`its name has to be 1 to 64 of a-z 0-9 -, a letter first; it is ${JSON.stringify(name) ?? 'missing'}`)
   if (typeof setup !== 'function') throw new Error('setup is no function')
+  if (check !== undefined && typeof check !== 'function') throw new Error('check is no function')
   if (config !== undefined && (typeof config !== 'object' || config === null || !(Kind in config))) throw new Error('config is no schema: Type.Object({…})')
   checkTimeout(timeoutMs)
   return v as Plugin
@@ -107,6 +108,18 @@ export async function findPlugins (list: readonly PluginChoice[], baseDir: strin
   }
   if (problems.length > 0) throw new PluginError(problems)
   return ready
+}
+
+/**
+ * {@link findPlugins}, and asks each whether what its options name is good. None is set up.
+ * @throws PluginError with every mistake
+ */
+export async function checkPlugins (list: readonly PluginChoice[], baseDir: string): Promise<void> {
+  const problems: string[] = []
+  for (const { plugin, config } of await findPlugins(list, baseDir)) {
+    try { await plugin.check?.(config) } catch (e) { problems.push(`plugin ${plugin.name}: ${messageOf(e)}`) }
+  }
+  if (problems.length > 0) throw new PluginError(problems)
 }
 
 /**

@@ -2,6 +2,9 @@ import { pathToFileURL } from 'node:url'
 import groups from '../plugins/groups/index.js'
 import history from '../plugins/history/index.js'
 import { authRefresh } from './api/operations/auth-refresh.js'
+import { authTicket } from './api/operations/auth-ticket.js'
+import { deviceList } from './api/operations/device-list.js'
+import { deviceRemove } from './api/operations/device-remove.js'
 import { deviceSet } from './api/operations/device-set.js'
 import { serverInfo } from './api/operations/server-info.js'
 import { writePage } from './config/write-docs.js'
@@ -19,7 +22,7 @@ const none = {} as never
 
 /** Every operation that is built in, by name. */
 export async function builtInOperations (): Promise<Operation[]> {
-  const operations: Operation[] = [serverInfo(none), deviceSet(none), authRefresh(none)]
+  const operations: Operation[] = [serverInfo(none), deviceSet(none), deviceList(none), deviceRemove(none), authRefresh(none), authTicket(none)]
   const host = { operation: (op: Operation) => { operations.push(op) } } as unknown as Host
   for (const plugin of [groups, history]) await plugin.setup(host, {})
   return operations.sort((a, b) => (a.name < b.name ? -1 : 1))

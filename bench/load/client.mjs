@@ -30,10 +30,10 @@ export class Client {
    * `onPublish(bytes, topicStart, payloadStart, payloadEnd)` gets every PUBLISH; QoS 1 is acknowledged at once.
    * `ready` resolves at CONNACK 0 and rejects with any other, or when the socket closes.
    */
-  constructor ({ port, secure = false, clientId, user, clean = true, keepAliveSeconds = 300, qos = 1, onPublish }) {
+  constructor ({ port, localAddress, secure = false, clientId, user, password, clean = true, keepAliveSeconds = 300, qos = 1, onPublish }) {
     this.onPublish = onPublish
     this.qos = qos
-    const where = { port, host: '127.0.0.1', noDelay: true }
+    const where = { port, localAddress, host: '127.0.0.1', noDelay: true }
     // The certificate is made for one run and signed by nobody.
     this.socket = secure ? tls.connect({ ...where, rejectUnauthorized: false }) : net.connect(where)
     this.socket.on('error', () => {})   // 'close' follows
@@ -46,7 +46,7 @@ export class Client {
       })
     })
     this.ready.catch(() => {})   // whoever needs it awaits it
-    this.socket.write(connectPacket({ clientId, user, clean, keepAliveSeconds }))
+    this.socket.write(connectPacket({ clientId, user, password, clean, keepAliveSeconds }))
   }
 
   /** Resolves when every filter is granted. */

@@ -26,9 +26,9 @@ function packet (firstByte, ...parts) {
   return Buffer.concat([Buffer.from([firstByte, ...remainingLength(body.length)]), body])
 }
 
-/** CONNECT with a user name and no password. */
-export const connectPacket = ({ clientId, user, clean, keepAliveSeconds }) =>
-  packet(0x10, text('MQTT'), Buffer.from([4, 0x80 | (clean ? 2 : 0)]), u16(keepAliveSeconds), text(clientId), text(user))
+/** CONNECT with a user name, and a password if there is one. */
+export const connectPacket = ({ clientId, user, password, clean, keepAliveSeconds }) =>
+  packet(0x10, text('MQTT'), Buffer.from([4, 0x80 | (password === undefined ? 0 : 0x40) | (clean ? 2 : 0)]), u16(keepAliveSeconds), text(clientId), text(user), ...(password === undefined ? [] : [text(password)]))
 
 /** SUBSCRIBE to all of `filters` with one QoS. */
 export const subscribePacket = (id, filters, qos) =>

@@ -13,14 +13,15 @@ export function loadFor (input: Input): Loaded {
 }
 
 /**
- * Whether the plugins of a configuration are there and take their options. Their files are imported, which runs them.
+ * Whether the plugins of a configuration, and the ways to sign in, are there, take their options, and find what these
+ * name. The files of plugins are imported, which runs them.
  * @throws UsageError listing every mistake, a line each
  */
 export async function checkPlugins ({ config, baseDir }: Loaded): Promise<void> {
-  if (config.plugins.length === 0) return
-  const { findPlugins, PluginError } = await import('../plugins.js')
+  const [{ authChoices }, { checkPlugins: check, PluginError }] = await Promise.all([import('../auth-choices.js'), import('../plugins.js')])
   try {
-    await findPlugins(config.plugins, baseDir)
+    // Not the generated secret: checking makes no file.
+    await check([...authChoices(config.auth, config.auth.jwt.secret), ...config.plugins], baseDir)
   } catch (error) {
     throw error instanceof PluginError ? new UsageError(error.message) : error
   }

@@ -2,6 +2,7 @@ import { X509Certificate, createPrivateKey } from 'node:crypto'
 import { readFileSync, statSync } from 'node:fs'
 import { isUserId } from '../domain/ids.js'
 import { isFilter } from '../domain/topics.js'
+import { readAuthorities } from './authority.js'
 import { whyUnreadable } from './read-file.js'
 import type { Config, ListenerConfig } from './schema.js'
 
@@ -35,7 +36,22 @@ export function checkTogether (config: Config, devByDefault: boolean, report: Re
   if (anonymous !== undefined && !isUserId(anonymous)) report('auth.anonymous', 'is not a user id: 1 to 128 of A-Z a-z 0-9 . _ - @ = | : ~ !')
   readable(loose.auth?.jwt?.publicKeyFile, 'auth.jwt.publicKeyFile', report)
   readable(loose.auth?.static?.file, 'auth.static.file', report)
+  checkUrl(loose.auth?.jwt?.jwksUrl, 'auth.jwt.jwksUrl', report)
+  checkUrl(loose.auth?.http?.url, 'auth.http.url', report)
+  checkCertificateSource(loose, report)
   checkFolder(loose.dataDir, 'dataDir', report)
+}
+
+function checkUrl (url: string | undefined, path: string, report: Report): void {
+  if (url !== undefined && !URL.canParse(url)) report(path, 'is no URL')
+}
+
+function checkCertificateSource ({ auth, listeners }: Loose<Config>, report: Report): void {
+  const from = auth?.mtls?.userFrom
+  if (from === undefined) return
+  const has = (key: 'clientCa' | 'proxyProtocol'): boolean => listeners?.some(l => l?.[key] !== undefined && l[key] !== false) === true
+  if (from === 'proxy-cn' && !has('proxyProtocol')) report('auth.mtls.userFrom', 'proxy-cn needs a listener with proxyProtocol')
+  if (from !== 'proxy-cn' && !has('clientCa')) report('auth.mtls', 'needs a listener with clientCa, the authority that client certificates are checked with')
 }
 
 function checkFolder (folder: string | undefined, path: string, report: Report): void {
@@ -58,7 +74,8 @@ function checkListener (listener: Loose<ListenerConfig>, path: string, report: R
   if (clientCert !== undefined && clientCa === undefined) report(`${path}.clientCert`, 'needs clientCa, the authority to check with')
   const chain = readable(cert, `${path}.cert`, report)
   const secret = readable(key, `${path}.key`, report)
-  readable(clientCa, `${path}.clientCa`, report)
+  const authorities = readable(clientCa, `${path}.clientCa`, report)
+  parsed(authorities, `${path}.clientCa`, 'holds no certificate (PEM), or one that is cut off', readAuthorities, report)
   const certificate = parsed(chain, `${path}.cert`, 'holds no certificate (PEM)', (pem) => new X509Certificate(pem), report)
   const privateKey = parsed(secret, `${path}.key`, 'holds no private key (PEM, without a passphrase)', createPrivateKey, report)
   if (certificate !== undefined && privateKey !== undefined && !certificate.checkPrivateKey(privateKey)) report(`${path}.key`, 'does not belong to the certificate in cert')

@@ -3,7 +3,8 @@ import { isBlock } from './read-value.js'
 import { showPath, type Path } from './problem.js'
 
 /**
- * The value with every default below it applied, in the schema's order of keys; keys that have none are left out.
+ * The value with every default below it applied; keys that have none are left out. What was given comes first, as it was
+ * written (in `auth`, the order of the keys is that of the ways to sign in), then the rest in the schema's order.
  * `missing` is told each required key that has neither value nor default.
  */
 export function applyDefaults (field: Field, value: unknown, path: Path = [], missing: (path: string) => void = () => {}): unknown {
@@ -11,7 +12,10 @@ export function applyDefaults (field: Field, value: unknown, path: Path = [], mi
   if (field.type !== 'object') return value
   const given = isBlock(value) ? value : {}
   const full: Record<string, unknown> = {}
-  for (const [key, child] of Object.entries(field.properties ?? {})) {
+  const known = field.properties ?? {}
+  for (const key of new Set([...Object.keys(given), ...Object.keys(known)])) {
+    if (!Object.hasOwn(known, key)) continue
+    const child = known[key]!
     const at = [...path, key]
     if (Object.hasOwn(given, key)) full[key] = applyDefaults(child, given[key], at, missing)
     else if (child.default !== undefined) full[key] = Array.isArray(child.default) ? [...child.default as unknown[]] : child.default

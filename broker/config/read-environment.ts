@@ -4,7 +4,8 @@ import type { Field } from './field.js'
 import { allNames, flagNames, type Name } from './names.js'
 import { nearest } from './nearest.js'
 import type { Problem, Source } from './problem.js'
-import { isTooBig, whyUnreadable } from './read-file.js'
+import { isTooBig } from '../domain/yaml-text.js'
+import { whyUnreadable } from './read-file.js'
 
 /** A value given by name (variable or flag), not yet checked against the schema. */
 export interface Given {

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
-import { isAlias, isMap, isScalar, isSeq, Lexer, LineCounter, parseDocument, Parser, type ParsedNode } from 'yaml'
+import { isAlias, isMap, isScalar, isSeq, type LineCounter, type ParsedNode } from 'yaml'
+import { readYaml } from '../domain/yaml-text.js'
 import { showPath, type Path, type Problem } from './problem.js'
 
 /** What a configuration file says, before it is checked against the schema. */
@@ -11,7 +12,6 @@ export interface FileContent {
 }
 
 const maxBytes = 1_048_576
-const maxDepth = 64
 
 const errnoSentence: Record<string, string> = {
   ENOENT: 'there is no such file',
@@ -41,49 +41,18 @@ export function readConfigFile (file: string, name: string): FileContent {
   }
 }
 
-const failed = (name: string, message: string, line?: number): FileContent =>
-  ({ value: undefined, lines: new Map(), problems: [{ path: name, message, source: { from: 'file', name }, ...(line === undefined ? {} : { line }) }] })
+const failed = (name: string, message: string): FileContent =>
+  ({ value: undefined, lines: new Map(), problems: [{ path: name, message, source: { from: 'file', name } }] })
 
-// JSON is YAML 1.2, so one parser reads both, and both get line numbers and the duplicate-key check that JSON.parse lacks.
 function parseText (text: string, name: string): FileContent {
-  const tooDeepAt = deepLine(text)
-  if (tooDeepAt !== undefined) return failed(name, `is nested more than ${maxDepth} levels deep`, tooDeepAt)
-  const counter = new LineCounter()
-  // prettyErrors off: they quote the file, and with it its secrets.
-  const document = parseDocument(text, { lineCounter: counter, prettyErrors: false, logLevel: 'error', stringKeys: true })
-  const mistakes = [...document.errors, ...document.warnings]
+  const { value, contents, counter, mistakes } = readYaml(text)
   if (mistakes.length > 0) {
     const source = { from: 'file' as const, name }
-    return {
-      value: undefined, lines: new Map(),
-      problems: mistakes.slice(0, 20).map((mistake) => ({
-        path: name, source, line: counter.linePos(mistake.pos[0]).line,
-        message: mistake.code === 'DUPLICATE_KEY' ? 'the same key stands here twice' : mistake.message.replace(/\s+/g, ' ').slice(0, 200),
-      })),
-    }
+    return { value: undefined, lines: new Map(), problems: mistakes.map((mistake) => ({ path: name, source, ...mistake })) }
   }
   const lines = new Map<string, number>()
-  noteLines(document.contents, [], counter, lines)
-  try {
-    // A few aliases are fine; a bomb of nested ones is refused by the limit.
-    const value: unknown = document.toJS({ maxAliasCount: 100 })
-    return isTooBig(value) ? failed(name, 'holds an anchor that contains itself, or too many values') : { value, lines, problems: [] }
-  } catch (error) {
-    return failed(name, /alias count/i.test((error as Error).message) ? 'repeats anchors too often' : (error as Error).message.slice(0, 200))
-  }
-}
-
-// The composer recurses: measured, 5,000 brackets end the process inside V8's RegExp compiler before any error can be caught.
-// Lexer and parser keep their own stack, so they can be asked first.
-function deepLine (text: string): number | undefined {
-  const parser = new Parser()
-  let line = 1
-  for (const lexeme of new Lexer().lex(text)) {
-    for (const _ of parser.next(lexeme)) { /* only the depth is wanted */ }
-    if (parser.stack.length > maxDepth) return line
-    for (const letter of lexeme) if (letter === '\n') line++
-  }
-  return undefined
+  noteLines(contents, [], counter, lines)
+  return { value, lines, problems: [] }
 }
 
 function noteLines (node: ParsedNode | null, path: Path, counter: LineCounter, lines: Map<string, number>): void {
@@ -103,15 +72,4 @@ function noteLines (node: ParsedNode | null, path: Path, counter: LineCounter, l
       noteLines(pair.value as ParsedNode | null, at, counter, lines)
     }
   }
-}
-
-/** Whether a parsed value is deeper or larger than any configuration, or contains itself; walks without recursion. */
-export function isTooBig (value: unknown): boolean {
-  const open: { value: unknown, depth: number }[] = [{ value, depth: 0 }]
-  for (let seen = 0; open.length > 0; seen++) {
-    const { value: current, depth } = open.pop() as { value: unknown, depth: number }
-    if (depth > maxDepth || seen > 500_000) return true
-    if (typeof current === 'object' && current !== null) for (const child of Object.values(current)) open.push({ value: child, depth: depth + 1 })
-  }
-  return false
 }

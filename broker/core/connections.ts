@@ -1,5 +1,5 @@
 import type { Identity, Verdict } from '../domain/identity.js'
-import type { SessionId } from '../domain/ids.js'
+import type { DeviceId, SessionId, UserId } from '../domain/ids.js'
 import type { Session } from './session.js'
 
 /** Why a connection ended. */
@@ -8,11 +8,18 @@ export type CloseReason = 'client' | 'closed' | 'keepalive' | 'takeover' | 'expi
 /** A live connection, as operations see it. */
 export interface LiveConnection {
   readonly session: Session
+  /** Of the credential that counts now. */
+  readonly identity: Identity | null
   /** The same credentials check as at CONNECT, for a new token. */
   authenticate (token: string): Promise<Verdict>
   /** The connection now ends when this identity does. */
   refresh (identity: Identity): void
 }
 
-/** This node's connections by session id. */
-export interface Connections { get (id: SessionId): LiveConnection | undefined }
+/** This node's connections. */
+export interface Connections {
+  get (id: SessionId): LiveConnection | undefined
+  ofUser (user: UserId): readonly LiveConnection[]
+  /** Closes the device's connection, waits for what it leaves behind, and forgets the device; nobody is let in as it meanwhile. */
+  remove (user: UserId, device: DeviceId): Promise<void>
+}

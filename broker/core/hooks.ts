@@ -1,5 +1,6 @@
 import { ParleyError, thrownOnPurpose } from '../domain/errors.js'
-import type { Credentials, Verdict } from '../domain/identity.js'
+import { readAcl } from '../domain/claims.js'
+import type { Credentials, Identity, Verdict } from '../domain/identity.js'
 import { isUserId } from '../domain/ids.js'
 import { HOOK_NAMES, type Hooks, type Publishing } from '../plugin.js'
 import { HookCall, type HookName, type HookOptions, HookTimeout, type PluginHooks, promised } from './hook-call.js'
@@ -24,12 +25,13 @@ function toRefusal (call: HookCall, e: unknown): ParleyError {
 
 /** Whether an answer may be acted on. A user id outside the grammar would reach topics and keys. */
 function isVerdict (v: unknown): v is Verdict {
-  const a = (v ?? {}) as { kind?: unknown, reason?: unknown, identity?: { user?: unknown, admin?: unknown, expiresMs?: unknown } }
+  const a = (v ?? {}) as { kind?: unknown, reason?: unknown, identity?: { [F in keyof Identity]?: unknown } }
   if (a.kind === 'not-mine' || a.kind === 'down') return true
   if (a.kind === 'refused') return a.reason === 'credential' || a.reason === 'forbidden'
   const id = a.identity
   return a.kind === 'accepted' && typeof id === 'object' && id !== null && typeof id.user === 'string' && isUserId(id.user) &&
-    typeof id.admin === 'boolean' && typeof id.expiresMs === 'number' && Number.isFinite(id.expiresMs)
+    typeof id.admin === 'boolean' && typeof id.expiresMs === 'number' && Number.isFinite(id.expiresMs) &&
+    (id.acl === undefined || typeof readAcl(id.acl) !== 'string') && (id.issuedMs === undefined || typeof id.issuedMs === 'number')
 }
 
 /** Runs the hooks of all plugins, in the order of the config; what a plugin does wrong stays with it. */
@@ -89,6 +91,13 @@ export class HookRunner {
         if (answer !== undefined) call.limited(answer).catch((e: unknown) => call.threw(e))
       } catch (e) { call.threw(e) }
     }
+  }
+
+  /** Every plugin reads its files again. Never rejects: what fails is logged, and what it read before stays. */
+  async reload (): Promise<void> {
+    await Promise.all(this.#calls.reload.map(async call => {
+      try { await call.limited((async () => { await call.run() })()) } catch (e) { call.threw(e) }
+    }))
   }
 
   /** Asks the providers in order until one does not answer `not-mine`. Never rejects: a provider that fails counts as down. */

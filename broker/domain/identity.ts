@@ -12,6 +12,10 @@ export interface Identity {
   acl?: readonly AclRule[]
   /** On ordinary topics only, and counted by no limit per user or device: whoever comes without credentials. */
   anonymous?: boolean
+  /** When its token was made, ms since the epoch; 0: the token does not say. Absent: no token, but a password or a certificate. */
+  issuedMs?: number
+  /** Signed in with a ticket of `auth.ticket`, which is not good for another one. */
+  byTicket?: boolean
 }
 
 /** What a client shows at CONNECT, or as a bearer token. */

@@ -78,6 +78,7 @@ const NOTHING_ASKED: Asking = { inbox: [], ordinary: [], id: 0, stored: null }
 
 /** Of a 3.x client, up to this much is read and dropped to answer `too-large`; more closes the connection. */
 export const MAX_SKIP_BYTES = 16 << 20
+const CONNECT = 0x10
 /** Largest packet before CONNECT is accepted. */
 const MAX_CONNECT_BYTES = 256 << 10
 /** Publishes without an answer past which a connection is not read (guarantee 5). */
@@ -89,6 +90,10 @@ const MAX_UNSENT_BYTES = 256 << 10
 const MAX_EARLY_BYTES = 1 << 20
 /** Longest wait for the last bytes to leave when the broker closes. */
 const LINGER_MS = 2000
+/** A packet's fixed header is 2 to 5 bytes: who takes longer for it wastes our time. */
+const MAX_HEADER_MS = 10_000
+/** A slow upload is a live connection so long: the largest packet of the default limits at 600 bytes a second. */
+const MAX_PACKET_MS = 600_000
 
 /** Of a smaller one each packet that comes back counts for the other side, too. */
 const LARGE_RECEIVE_MAXIMUM = 1024
@@ -158,6 +163,8 @@ export class Connection implements Link, TopicLink, Sink, LiveConnection {
   private readonly batch: WriteBatch
   private zeroFlushed = 0
   private paused = false
+  /** Since when a packet, or its frame, is under way; 0: none is. */
+  private partSinceMs = 0
   /** Aedes works on a SUBSCRIBE or UNSUBSCRIBE: what follows it in the same flight counts on it, and waits. */
   private subscribing = false
   private readonly connectTimer: Timer
@@ -177,7 +184,24 @@ export class Connection implements Link, TopicLink, Sink, LiveConnection {
     this.heardMs = this.world.clock.now()
     this.sessionOrNull?.heard()
     this.inbound.data(chunk, this)
+    this.notePart()
     this.pauseIfFull()
+  }
+
+  /** Bytes came, of which the wire may hold some back: it is a live connection all the same. */
+  stirred (): void {
+    this.heardMs = this.world.clock.now()
+    this.notePart()
+  }
+
+  private notePart (): void {
+    if (this.inbound.partial === null && (this.wire.pendingBytes ?? 0) === 0) this.partSinceMs = 0
+    else if (this.partSinceMs === 0) this.partSinceMs = this.heardMs
+  }
+
+  /** A packet that is under way takes longer than it may. */
+  isDragging (nowMs: number): boolean {
+    return this.partSinceMs > 0 && nowMs - this.partSinceMs > (this.inbound.partial === 'header' ? MAX_HEADER_MS : MAX_PACKET_MS)
   }
 
   get reading (): boolean { return this.phase === 'new' || (this.phase === 'ready' && !this.full && !this.subscribing) }
@@ -199,7 +223,9 @@ export class Connection implements Link, TopicLink, Sink, LiveConnection {
     this.inbound.go(this)
     if (!this.paused || !this.reading) return
     this.paused = false
-    this.heardMs = this.world.clock.now() // the keep-alive clock waited while nothing was read
+    this.heardMs = this.world.clock.now() // the clocks waited while nothing was read
+    this.partSinceMs = 0
+    this.notePart()
     this.wire.resume()
   }
 
@@ -207,7 +233,7 @@ export class Connection implements Link, TopicLink, Sink, LiveConnection {
 
   sized (header: number, bytes: number): 'take' | 'skip' | 'refuse' {
     if (this.phase !== 'ready') {
-      if (bytes <= MAX_CONNECT_BYTES) return 'take'
+      if (bytes <= MAX_CONNECT_BYTES && header === CONNECT) return 'take'
       this.close('broker')
       return 'refuse'
     }
@@ -217,7 +243,10 @@ export class Connection implements Link, TopicLink, Sink, LiveConnection {
     return 'refuse'
   }
 
-  skipped (head: Buffer): void { this.world.chat.tooLarge(this, head) }
+  skipped (head: Buffer): void {
+    this.partSinceMs = 0
+    this.world.chat.tooLarge(this, head)
+  }
 
   malformed (why: string, code = 0x81): void {
     this.world.logger.debug({ address: this.origin.address, why }, 'malformed packet')
@@ -226,6 +255,7 @@ export class Connection implements Link, TopicLink, Sink, LiveConnection {
 
   packet (b: Buffer, start: number, body: number, end: number): void {
     if (this.phase === 'closed') return
+    this.partSinceMs = 0
     const type = b[start]! >> 4
     if (this.phase === 'new') { this.connect(b.subarray(start, end), type); return }
     if (type === 3 && this.publishFast(b, start, body, end)) return

@@ -1,10 +1,10 @@
 import { randomUUID } from 'node:crypto'
 import type { IConnectPacket } from 'mqtt-packet'
 import type { Connections } from '../core/connections.js'
-import type { HookRunner } from '../core/hooks.js'
 import { Outgoing } from '../core/outgoing.js'
 import { Lane } from '../core/publish.js'
 import { Session, type SessionWorld } from '../core/session.js'
+import type { SignIn } from '../core/sign-in.js'
 import type { RetainedWindows } from '../core/windows.js'
 import type { Identity, Verdict } from '../domain/identity.js'
 import { type DeviceId, isDeviceId, type SessionId, sessionId, type UserId } from '../domain/ids.js'
@@ -32,7 +32,7 @@ const PROTOCOL_ERROR = 0x82
 type Connect = Extract<ReadConnect, { kind: 'connect' }>
 
 export interface ConnectorDeps {
-  hooks: HookRunner
+  signIn: SignIn
   devices: DeviceStore
   directory: Directory
   registry: Registry
@@ -55,6 +55,16 @@ export class Connector implements Connections {
   constructor (private readonly deps: ConnectorDeps) {}
 
   get (id: SessionId): Connection | undefined { return this.deps.registry.get(id) }
+  ofUser (user: UserId): readonly Connection[] { return this.deps.registry.ofUser(user) }
+
+  async remove (user: UserId, device: DeviceId): Promise<void> {
+    const id = sessionId(user, device)
+    await this.deps.registry.exclusively(id, async () => {
+      this.deps.registry.get(id)?.close('broker', 0x87)
+      await this.deps.registry.left(id)
+      await this.forget({ user, device })
+    })
+  }
 
   async connect (c: Connection, bytes: Buffer): Promise<void> {
     const read = readConnect(bytes)
@@ -66,7 +76,7 @@ export class Connector implements Connections {
     if (wrong !== null) { this.refuse(c, wrong); return }
     const device = packet.clientId as DeviceId
     if (this.deps.draining()) { c.close('broker'); return }
-    const verdict = await this.deps.hooks.authenticate({ ...c.origin, user: packet.username, password: packet.password, device })
+    const verdict = await this.deps.signIn.check({ ...c.origin, user: packet.username, password: packet.password, device })
     if (c.phase !== 'connecting') return
     if (verdict.kind !== 'accepted') { this.rejected(c, verdict, device); return }
     const id = sessionId(verdict.identity.user, device)
@@ -117,6 +127,8 @@ export class Connector implements Connections {
 
   /** Inside the session id's lock: the old connection is closed and over before the new one is there. */
   private async open (c: Connection, { packet, will }: Connect, device: DeviceId, id: SessionId, identity: Identity): Promise<void> {
+    // the device may have been removed since the credential was found good
+    if (await this.deps.signIn.isRevoked(identity, device)) { this.refuse(c, refusal(c.version, 'credential')); return }
     const old = this.deps.registry.get(id)
     if (old !== undefined) {
       if (old.session.grants.holds('evt')) old.deliver(Outgoing.json('evt', { type: 'replaced' }), 0, 0, false, old.session.grants.isLong('evt'))
@@ -177,7 +189,7 @@ export class Connector implements Connections {
 
   private unused (d: Device, now: number): boolean { return this.deps.deviceDays > 0 && now - d.seenMs > this.deps.deviceDays * DAY_MS }
 
-  private async forget (d: Device): Promise<void> {
+  private async forget (d: Pick<Device, 'user' | 'device'>): Promise<void> {
     const id = sessionId(d.user, d.device)
     this.deps.windows.take(id)
     await this.deps.ordinary.forget(id)
@@ -216,7 +228,7 @@ export class Connector implements Connections {
   /** The credential is checked once more, for `auth.refresh`. */
   async again (c: Connection, token: string): Promise<Verdict> {
     const { address, listener } = c.origin // without the certificate: the token is what is asked about
-    return await this.deps.hooks.authenticate({ user: c.session.user, password: Buffer.from(token), device: c.session.device, address, listener })
+    return await this.deps.signIn.check({ user: c.session.user, password: Buffer.from(token), device: c.session.device, address, listener })
   }
 
   /** Closes the connection when the credential ends, and says so before. */

@@ -23,46 +23,50 @@ export class Inbound {
   private have = 0
   /** Bytes wanted before it is worth looking again. */
   private want = 0
+  private cutOff: 'header' | 'packet' | null = null
   private skipLeft = 0
   private skipHead: Buffer[] | null = null
 
   /** Bytes kept. */
   get kept (): number { return this.have }
 
+  /** What the client has begun and not finished: a packet's fixed header, or the packet. */
+  get partial (): 'header' | 'packet' | null { return this.skipLeft > 0 ? 'packet' : this.cutOff }
+
   data (chunk: Buffer, sink: Sink): void {
     if (this.have > 0) {
       this.parts!.push(chunk)
       this.have += chunk.length
       if (this.have < this.want || !sink.reading) return
-      chunk = this.parts!.length === 1 ? this.parts![0]! : Buffer.concat(this.parts!, this.have)
-      this.parts = null
-      this.have = 0
-      this.want = 0
+      chunk = this.take()
     }
     this.cut(chunk, sink)
   }
 
   /** Goes on with what was kept while the sink was not reading. */
-  go (sink: Sink): void {
-    if (this.have === 0) return
-    const b = Buffer.concat(this.parts!, this.have)
+  go (sink: Sink): void { if (this.have > 0) this.cut(this.take(), sink) }
+
+  private take (): Buffer {
+    const b = this.parts!.length === 1 ? this.parts![0]! : Buffer.concat(this.parts!, this.have)
     this.parts = null
     this.have = 0
     this.want = 0
-    this.cut(b, sink)
+    this.cutOff = null
+    return b
   }
 
-  private keep (b: Buffer, want: number): void {
+  private keep (b: Buffer, want: number, cutOff: 'header' | 'packet' | null): void {
     this.parts = [b]
     this.have = b.length
     this.want = want
+    this.cutOff = cutOff
   }
 
   private cut (b: Buffer, sink: Sink): void {
     let at = 0
     while (at < b.length) {
       if (this.skipLeft > 0) { at = this.skip(b, at, sink); continue }
-      if (!sink.reading) { this.keep(b.subarray(at), 0); return }
+      if (!sink.reading) { this.keep(b.subarray(at), 0, null); return }
       let length = 0
       let shift = 1
       let body = at + 1
@@ -75,7 +79,7 @@ export class Inbound {
       }
       if (byte > 127) {
         if (body - at > 4) { sink.malformed('the remaining length has more than four bytes'); return }
-        this.keep(b.subarray(at), 0)
+        this.keep(b.subarray(at), 0, 'header')
         return
       }
       const end = body + length
@@ -83,7 +87,7 @@ export class Inbound {
         const verdict = sink.sized(b[at]!, end - at)
         if (verdict === 'refuse') return
         if (verdict === 'skip') { this.skipLeft = end - at; this.skipHead = []; continue }
-        if (end > b.length) { this.keep(b.subarray(at), end - at); return }
+        if (end > b.length) { this.keep(b.subarray(at), end - at, 'packet'); return }
       }
       sink.packet(b, at, body, end)
       at = end

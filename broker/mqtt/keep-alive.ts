@@ -6,7 +6,7 @@ const ROUND_MS = 500
 
 /**
  * One round over all connections instead of a timer for each: closes who was silent for 1.5 times its keep-alive
- * [MQTT-3.1.2-22], never sooner, and goes on where a full socket has emptied.
+ * [MQTT-3.1.2-22], never sooner, or drags a packet out, and goes on where a full socket has emptied.
  */
 export class KeepAlive {
   private timer: Timer
@@ -24,6 +24,7 @@ export class KeepAlive {
     c.session.retry()
     if (c.isPaused) { c.heardMs = now; c.readOn() } // not read, so not heard: the clock waits
     else if (c.keepAliveMs > 0 && now - c.heardMs > c.keepAliveMs * 1.5) c.close('keepalive', 0x8d)
+    else if (c.isDragging(now)) c.close('broker', 0x83)
   }
 
   stop (): void { this.timer.cancel() }

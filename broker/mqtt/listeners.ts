@@ -1,40 +1,47 @@
-import { createServer as createHttpServer, type Server as HttpServer } from 'node:http'
-import { createServer as createHttpsServer } from 'node:https'
-import { type AddressInfo, createServer, type Server, type Socket } from 'node:net'
-import { createServer as createTlsServer, type Server as TlsServer } from 'node:tls'
-import type { Logger } from '../ports/logger.js'
+import type { Server as HttpServer } from 'node:http'
+import { type AddressInfo, createServer, type Server } from 'node:net'
 import { Certificate } from './certificate.js'
-import { Connection, MAX_SKIP_BYTES, type MqttWorld } from './connection.js'
-import { type Accept, acceptWebSockets, plainAddress } from './websocket.js'
-import type { Wire } from './wire.js'
+import type { MqttWorld } from './connection.js'
+import { Descriptors } from './descriptors.js'
+import { Entrance, type EntranceDeps } from './entrance.js'
+import { Seldom } from './seldom.js'
 
 /** One address to listen on (docs/config.md, listeners). */
 export interface ListenerOptions {
   protocol: 'mqtt' | 'mqtts' | 'ws' | 'wss'
   host: string
   port: number
+  proxyProtocol: boolean
   path: string
   origins: readonly string[]
   pingSeconds: number
   cert?: string
   key?: string
+  clientCa?: string
+  clientCert?: 'required' | 'optional'
   /** A machine without this address goes on without it. */
   optional?: boolean
 }
 
-/** From the socket's opening to a CONNECT packet. */
-const CONNECT_TIMEOUT_MS = 10_000
-/** Sockets that have not signed in, of one listener; more are closed at once. */
-const MAX_UNKNOWN = 10_000
+/**
+ * TCP asks a peer that was silent this long whether it is still there, ten times in ten seconds: clients with
+ * keep-alive 0 have nothing else. Longer than the keep-alive that phones are told to use, whose radio it would wake.
+ */
+const PROBE_AFTER_MS = 300_000
 
-/** Opens the listeners and makes connections of their sockets. */
+/** Opens the listeners and hands what they accept to their entrances. */
 export class Listeners {
   readonly addresses: { protocol: string, url: string }[] = []
   private readonly servers: Server[] = []
   private readonly certificates: Certificate[] = []
-  private readonly stops: (() => void)[] = []
+  private readonly entrances: Entrance[] = []
+  private readonly noRoom: Seldom
+  private readonly acceptFailed: Seldom
 
-  constructor (private readonly world: MqttWorld, private readonly deps: { logger: Logger, loopbackOnly: boolean, opened (): void, closed (): void }) {}
+  constructor (private readonly world: MqttWorld, private readonly deps: EntranceDeps, private readonly descriptors = new Descriptors()) {
+    this.noRoom = new Seldom(world.clock, fields => { deps.logger.warn(fields, 'connections are turned away: the process may not open more files (ulimit -n)') })
+    this.acceptFailed = new Seldom(world.clock, fields => { deps.logger.error(fields, 'connections cannot be accepted') })
+  }
 
   /** @throws Error of the first one that cannot listen */
   async open (all: readonly ListenerOptions[]): Promise<void> {
@@ -47,83 +54,58 @@ export class Listeners {
   }
 
   private async listen (l: ListenerOptions): Promise<void> {
-    const certificate = l.protocol === 'mqtts' || l.protocol === 'wss' ? await Certificate.open({ cert: l.cert!, key: l.key! }, this.deps.logger) : null
-    const server = this.server(l, certificate)
+    const { cert, key, clientCa } = l
+    const certificate = l.protocol === 'mqtts' || l.protocol === 'wss' ? await Certificate.open({ cert: cert!, key: key!, clientCa }, this.deps.logger) : null
+    const name = `${l.protocol}:${l.port}`
+    const entrance = new Entrance(name, this.world, this.deps)
+    const webSocket = l.protocol === 'ws' || l.protocol === 'wss' ? l : null
+    const tls = entrance.build({ proxyProtocol: l.proxyProtocol, certificate, clientCert: clientCa === undefined ? undefined : l.clientCert, webSocket })
+    const server = createServer({ noDelay: true, keepAlive: true, keepAliveInitialDelay: PROBE_AFTER_MS }, socket => {
+      if (this.descriptors.take(socket, 'mqtt')) { entrance.accept(socket); return }
+      this.full(name)
+      socket.destroy()
+    })
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject)
       server.listen({ host: l.host, port: l.port, backlog: 4096, ipv6Only: l.host === '::1' }, () => { server.off('error', reject); resolve() })
     })
-    server.on('error', err => { this.deps.logger.error({ err, listener: l.protocol }, 'a listener failed') })
+    server.on('error', err => { this.acceptFailed.happened({ err, listener: name }) })
     this.servers.push(server)
+    this.entrances.push(entrance)
     if (certificate !== null) {
-      certificate.watch(server as TlsServer)
+      certificate.watch(tls!)
       this.certificates.push(certificate)
     }
     const { port } = server.address() as AddressInfo
     const host = l.host.includes(':') ? `[${l.host}]` : l.host
-    this.addresses.push({ protocol: l.protocol, url: `${l.protocol}://${host}:${port}${l.protocol.startsWith('ws') ? l.path : ''}` })
+    this.addresses.push({ protocol: l.protocol, url: `${l.protocol}://${host}:${port}${webSocket === null ? '' : l.path}` })
   }
 
-  private server (l: ListenerOptions, certificate: Certificate | null): Server {
-    const accept = this.acceptor(`${l.protocol}:${l.port}`)
-    const socket = (s: Socket): void => { carry(s, accept) }
-    switch (l.protocol) {
-      case 'mqtt': return createServer({ noDelay: true }, socket)
-      case 'mqtts': return quiet(createTlsServer({ ...certificate!.options(), noDelay: true }, socket), this.deps.logger)
-      case 'ws': return this.webSockets(createHttpServer(notFound), l, accept)
-      case 'wss': return quiet(this.webSockets(createHttpsServer(certificate!.options(), notFound), l, accept), this.deps.logger)
-    }
+  private full (listener: string): void {
+    this.deps.turnedAway('descriptors')
+    this.noRoom.happened({ listener })
   }
 
   /** MQTT over WebSocket at `/mqtt` of an HTTP server that is not ours. */
   share (server: HttpServer, name: string): void {
-    this.webSockets(server, { path: '/mqtt', origins: [], pingSeconds: 45 }, this.acceptor(name))
+    server.on('connection', socket => {
+      socket.setKeepAlive(true, PROBE_AFTER_MS)
+      if (this.descriptors.take(socket, 'http')) return
+      this.full(name)
+      socket.destroy()
+    })
+    const entrance = new Entrance(name, this.world, this.deps)
+    entrance.share(server)
+    this.entrances.push(entrance)
   }
 
-  private webSockets<S extends Server> (server: S, l: Pick<ListenerOptions, 'path' | 'origins' | 'pingSeconds'>, accept: Accept): S {
-    this.stops.push(acceptWebSockets(server as unknown as HttpServer, { ...l, loopbackOnly: this.deps.loopbackOnly, maxFrameBytes: { before: this.world.maxPacketBytes, after: MAX_SKIP_BYTES } }, accept))
-    return server
-  }
-
-  private acceptor (listener: string): Accept {
-    const unknown = new Set<Connection>()
-    this.stops.push(() => { for (const c of unknown) c.close('broker') })
-    return (wire: Wire, address: string) => {
-      const c = new Connection(wire, { address, listener }, this.world, CONNECT_TIMEOUT_MS)
-      this.deps.opened()
-      unknown.add(c)
-      c.signedIn = () => { unknown.delete(c) }
-      c.gone = () => { unknown.delete(c); this.deps.closed() }
-      if (unknown.size > MAX_UNKNOWN) c.close('broker')
-      return c
-    }
-  }
-
-  /** Certificates, at SIGHUP. */
+  /** Certificates and authorities, at SIGHUP. */
   async reload (): Promise<void> { await Promise.all(this.certificates.map(c => c.look())) }
 
   /** No new connections; those that are signed in stay. */
   stop (): void {
     for (const s of this.servers) s.close()
     for (const c of this.certificates) c.stop()
-    for (const stop of this.stops) stop()
+    for (const e of this.entrances) e.stop()
   }
-}
-
-function carry (s: Socket, accept: Accept): void {
-  const c = accept(s, plainAddress(s.remoteAddress))
-  s.on('data', (chunk: Buffer) => c.data(chunk))
-  s.on('error', () => { s.destroy() })
-  s.on('end', () => { c.wireClosed(); s.destroySoon() })
-  s.on('close', () => c.wireClosed())
-}
-
-/** A failed handshake (a port scan, a plain client on the TLS port) is the client's matter. */
-function quiet<S extends Server> (server: S, logger: Logger): S {
-  server.on('tlsClientError', (err: Error) => { logger.debug({ err }, 'TLS handshake failed') })
-  return server
-}
-
-function notFound (_req: unknown, res: { writeHead (code: number, headers: Record<string, string>): { end (text: string): void } }): void {
-  res.writeHead(426, { 'content-type': 'text/plain', upgrade: 'websocket' }).end('MQTT over WebSocket\n')
 }

@@ -6,6 +6,8 @@ export interface Wire {
   write (bytes: Buffer, taken?: () => void): unknown
   /** Bytes written that the kernel has not taken. */
   readonly writableLength: number
+  /** Bytes that came and are held back until what they belong to is whole. */
+  readonly pendingBytes?: number
   /** The CONNECT on it was accepted. */
   signedIn? (): void
   pause (): unknown

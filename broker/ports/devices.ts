@@ -24,7 +24,7 @@ export interface DeviceStore {
   get (user: UserId, device: DeviceId): Promise<Device | undefined>
   /** Writes the whole record; durable when it resolves. Of two puts of one device the later call wins. */
   put (device: Device): Promise<void>
-  /** Removes the record and the device's cursors. Idempotent. */
+  /** Removes the record, the device's cursors and its tickets. Idempotent. */
   remove (user: UserId, device: DeviceId): Promise<void>
   /** All devices of a user. */
   list (user: UserId): Promise<Device[]>

@@ -2,6 +2,7 @@ import type { CursorStore, InboxStore } from './inbox.js'
 import type { DeviceStore } from './devices.js'
 import type { Directory } from './directory.js'
 import type { Health, LogStore } from './log.js'
+import type { TicketStore } from './tickets.js'
 import type { TopicStore } from './topics.js'
 
 /**
@@ -14,6 +15,7 @@ export interface Stores {
   inbox: InboxStore
   cursors: CursorStore
   devices: DeviceStore
+  tickets: TicketStore
   directory: Directory
   topics: TopicStore
   /** Made with the store and kept with it; a new one means that the log was replaced by an older copy. */

@@ -1,4 +1,4 @@
-import { type DeviceId, isDeviceId, isUserId, offendingCharacter, type UserId } from '../../broker/plugin.js'
+import { type AclRule, type DeviceId, isAdmin, isDeviceId, readAcl, readTimeMs, readUser, type UserId } from '../../broker/plugin.js'
 
 /** What a token has to say, beside having a good signature. */
 export interface ClaimRules {
@@ -15,34 +15,19 @@ export interface Claims {
   /** The only device that the token is good for. */
   device?: DeviceId
   admin: boolean
+  /** Rules for ordinary topics. */
+  acl?: AclRule[]
+  /** ms since the epoch; 0: the token does not say. */
+  issuedMs: number
   /** ms since the epoch; 0: never. */
   expiresMs: number
   /** ms since the epoch; 0: at once. */
   notBeforeMs: number
 }
 
-/** 9999-12-31T23:59:59Z in seconds. What lies past it is a time in milliseconds (or nonsense), and no Date can hold 1e300. */
-const LAST_SECOND = 253_402_300_799
-
-/** A NumericDate [RFC 7519, 2] in ms; undefined when the claim is missing; what is wrong, as text. */
-function timeMs (claims: Record<string, unknown>, name: 'exp' | 'nbf' | 'iat'): number | undefined | string {
-  if (!Object.hasOwn(claims, name)) return undefined
-  const seconds = claims[name]
-  if (typeof seconds !== 'number') return `${name} is no number; it has to be seconds since 1970`
-  if (seconds > LAST_SECOND) return `${name} lies past the year 9999: it has to be seconds since 1970, and looks like milliseconds`
-  return seconds * 1000
-}
-
-function userOf (v: unknown, name: string): { user: UserId } | string {
-  if (v === undefined) return `${name}, the user id, is missing`
-  if (typeof v !== 'string') return `${name}, the user id, is no string`
-  if (isUserId(v)) return { user: v }
-  const char = offendingCharacter(v)
-  return char === undefined ? `${name}, the user id, has ${v.length} characters; 1 to 128 are allowed` : `${name} holds ${JSON.stringify(char)}, which no user id may`
-}
-
-/** OAuth has scopes as one text, apart by spaces [RFC 8693, 4.2]; several identity providers send a list. */
-const isAdmin = (scope: unknown): boolean => (typeof scope === 'string' ? scope.split(' ') : Array.isArray(scope) ? scope : []).includes('admin')
+/** A time in ms; undefined when the claim is missing; what is wrong, as text. */
+const timeMs = (claims: Record<string, unknown>, name: 'exp' | 'nbf' | 'iat'): number | undefined | string =>
+  Object.hasOwn(claims, name) ? readTimeMs(claims[name], name) : undefined
 
 function object (payload: Uint8Array): Record<string, unknown> | undefined {
   try {
@@ -62,14 +47,18 @@ export function readClaims (payload: Uint8Array, rules: ClaimRules): Claims | st
   const [exp, nbf, iat] = [timeMs(claims, 'exp'), timeMs(claims, 'nbf'), timeMs(claims, 'iat')]
   for (const t of [exp, nbf, iat]) if (typeof t === 'string') return t
   if (exp === undefined && rules.requireExp) return 'exp is missing'
-  const user = userOf(own(rules.userClaim), rules.userClaim)
+  const user = readUser(own(rules.userClaim), rules.userClaim)
   if (typeof user === 'string') return user
   const device = own(rules.deviceClaim)
   if (device !== undefined && !(typeof device === 'string' && isDeviceId(device))) return `${rules.deviceClaim} is no device id`
+  const acl = Object.hasOwn(claims, 'acl') ? readAcl(claims.acl) : undefined
+  if (typeof acl === 'string') return acl
   return {
     user: user.user,
     device,
     admin: isAdmin(own('scope')),
+    acl,
+    issuedMs: (iat as number | undefined) ?? 0,
     // 0 means never; a token that ended in 1970 or before has ended all the same.
     expiresMs: exp === undefined ? 0 : Math.max(1, exp as number),
     notBeforeMs: (nbf as number | undefined) ?? 0

@@ -5,6 +5,9 @@ const MIN_SECRET_BYTES = 32
 /** [RFC 7518, 3.3] */
 const MIN_RSA_BITS = 2048
 
+/** A token without kid is tried with each. */
+const MAX_REMOTE_KEYS = 100
+
 /** The kind of key that each algorithm with public keys takes. A Map: a token's `alg` may be `constructor`. */
 const KIND_OF = new Map([
   ...['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512'].map(alg => [alg, 'rsa'] as const),
@@ -17,6 +20,9 @@ interface PublicKey { key: KeyObject, kind: string, kid?: string, alg?: string }
 
 /** What a signature is checked with. */
 export type VerifyKey = KeyObject | webcrypto.CryptoKey
+
+/** Whether tokens of this algorithm are signed with one key and checked with another. */
+export const isPublicAlg = (alg: string): boolean => KIND_OF.has(alg)
 
 const kindOf = (key: KeyObject): string | undefined => key.asymmetricKeyType === 'ec' ? key.asymmetricKeyDetails?.namedCurve : key.asymmetricKeyType
 
@@ -44,20 +50,24 @@ function pemKeys (text: string): PublicKey[] {
   })
 }
 
-/** Keys of a JWK or a JWKS. Those for other uses are passed over, and reported to `skipped` [RFC 7517, 5]. */
-function jwkKeys (text: string, skipped: (why: string) => void): PublicKey[] {
-  let json: unknown
-  try { json = JSON.parse(text) } catch { throw new Error('neither PEM nor JSON') }
+function parsed (text: string, whyNot: string): unknown {
+  try { return JSON.parse(text) } catch { throw new Error(whyNot) }
+}
+
+/**
+ * Keys of a JWK or a JWKS. Those for other uses are passed over, and reported to `skipped` [RFC 7517, 5]; symmetric and
+ * private ones, which must not lie there, to `misplaced`.
+ */
+function jwkKeys (json: unknown, skipped: (why: string) => void, misplaced: (why: string) => void): PublicKey[] {
   const set = (json as { keys?: unknown } | null)?.keys ?? [json]
   if (!Array.isArray(set)) throw new Error('keys of the JWKS is no list')
   const keys: PublicKey[] = []
   for (const [i, jwk] of (set as unknown[]).entries()) {
     const what = `key ${i + 1} of the JWKS`
-    if (typeof jwk !== 'object' || jwk === null) throw new Error(`${what} is no JSON object`)
+    if (typeof jwk !== 'object' || jwk === null) { misplaced(`${what} is no JSON object`); continue }
     const { kty, use, kid, alg, d, k } = jwk as Record<string, unknown>
-    // A symmetric key or a private one in a file of public keys is a mistake that must not pass unseen.
-    if (kty === 'oct' || k !== undefined) throw new Error(`${what}: a symmetric key; public keys only`)
-    if (d !== undefined) throw new Error(`${what}: a private key; public keys only`)
+    if (kty === 'oct' || k !== undefined) { misplaced(`${what}: a symmetric key; public keys only`); continue }
+    if (d !== undefined) { misplaced(`${what}: a private key; public keys only`); continue }
     const key = use !== undefined && use !== 'sig' ? `${what} is not for signatures` : create({ key: jwk as JsonWebKey, format: 'jwk' }, what)
     if (typeof key === 'string') skipped(key)
     else keys.push({ ...key, kid: typeof kid === 'string' ? kid : undefined, alg: typeof alg === 'string' ? alg : undefined })
@@ -88,12 +98,30 @@ export class KeyRing {
     }
     let keys: PublicKey[] = []
     if (publicKeys !== undefined) {
-      keys = publicKeys.includes('-----BEGIN ') ? pemKeys(publicKeys) : jwkKeys(publicKeys, skipped)
+      // A symmetric key or a private one in a file of public keys is a mistake that must not pass unseen.
+      const misplaced = (why: string): never => { throw new Error(why) }
+      keys = publicKeys.includes('-----BEGIN ') ? pemKeys(publicKeys) : jwkKeys(parsed(publicKeys, 'neither PEM nor JSON'), skipped, misplaced)
       if (keys.length === 0) throw new Error('no public key that can be used')
     }
-    if (hmac === undefined && keys.length === 0) throw new Error('neither a secret nor a public key is given')
     return new KeyRing(hmac, keys)
   }
+
+  /**
+   * The keys of a provider's JWKS. What is wrong with one of them keeps out that one: the others still sign people in.
+   * @throws Error when there is none that can be used
+   */
+  static ofSet (text: string, skipped: (why: string) => void): KeyRing {
+    const keys = jwkKeys(parsed(text, 'the answer is no JSON'), skipped, skipped)
+    if (keys.length === 0) throw new Error('the answer holds no public key that can be used')
+    if (keys.length > MAX_REMOTE_KEYS) throw new Error(`the answer holds ${keys.length} keys; at most ${MAX_REMOTE_KEYS}`)
+    return new KeyRing(undefined, keys)
+  }
+
+  /** Nothing can be checked with it. */
+  get isEmpty (): boolean { return this.#secret === undefined && this.#public.length === 0 }
+
+  get kids (): string[] { return this.#public.flatMap(k => k.kid ?? []) }
+  knows (kid: string): boolean { return this.#public.some(k => k.kid === kid) }
 
   /** The keys that may have signed a token with this header, at least one; or why there is none, as text. */
   keysFor (alg: string, kid: string | undefined): VerifyKey[] | string {

@@ -1,68 +1,64 @@
 import { createHash } from 'node:crypto'
 import { compactVerify, errors } from 'jose'
+import { jwtHeader, Lru } from '../../broker/plugin.js'
 import { type ClaimRules, type Claims, readClaims } from './claims.js'
-import type { KeyRing } from './keys.js'
-import { Lru } from './lru.js'
+import { type Keys, NotNow } from './key-source.js'
+import type { VerifyKey } from './keys.js'
 
 /** Longest token looked at, bytes. */
 export const MAX_TOKEN_BYTES = 8192
 /** Tokens remembered: what reconnects after a restart of the network is verified once only. */
 const REMEMBERED = 10_000
 
-/** Base64url of a JSON object begins with `e`. */
-const JWT = /^(e[A-Za-z0-9_-]+)\.[A-Za-z0-9_-]*\.[A-Za-z0-9_-]*$/
-
-interface Header { alg?: unknown, kid?: unknown }
-
-/** The token's header; undefined: this is no JWT. */
-function headerOf (encoded: string): Header | undefined {
-  try {
-    const v: unknown = JSON.parse(Buffer.from(encoded, 'base64url').toString())
-    return typeof v === 'object' && v !== null && !Array.isArray(v) ? v : undefined
-  } catch { return undefined }
-}
-
 /**
  * Checks signatures and claims, and remembers what came of it; the time is left to the caller, so an answer stays true.
  * What bears a good signature is remembered apart from what does not: a flood of made-up tokens pushes out no real one.
  */
 export class Verifier {
-  readonly #signed = new Lru<Claims | string>(REMEMBERED)
-  readonly #forged = new Lru<string>(REMEMBERED)
+  #signed = new Lru<Claims | string>(REMEMBERED)
+  #forged = new Lru<string>(REMEMBERED)
+  /** Of the keys by which what is remembered was judged: a key that was taken back signs nobody in any more. */
+  #version = 0
   /** Signatures checked so far. */
   checks = 0
 
   /** Tokens remembered, good and bad. */
   get remembered (): number { return this.#signed.size + this.#forged.size }
 
-  constructor (private readonly keys: KeyRing, private readonly rules: ClaimRules) {}
+  constructor (private readonly keys: Keys, private readonly rules: ClaimRules) {}
 
-  /** The claims; why the token is refused, as text; or null: not a JWT. */
-  async verify (password: Buffer): Promise<Claims | string | null> {
+  /** The claims; why the token is refused, as text; that it cannot be told now; or null: not a JWT. */
+  async verify (password: Buffer): Promise<Claims | string | NotNow | null> {
     if (password.length > MAX_TOKEN_BYTES) return password[0] === 101 ? `a token of ${password.length} bytes; at most ${MAX_TOKEN_BYTES}` : null // e
     const token = password.toString('latin1')
-    const encoded = JWT.exec(token)?.[1]
-    if (encoded === undefined) return null
+    const header = jwtHeader(token)
+    if (header === undefined) return null
     const digest = createHash('sha256').update(password).digest('base64')
+    this.#forgetIfChanged()
     const known = this.#signed.get(digest) ?? this.#forged.get(digest)
     if (known !== undefined) return known
-    const header = headerOf(encoded)
-    if (header === undefined) return null
     if (typeof header.alg !== 'string') return 'alg is missing'
-    const payload = await this.#payload(token, header.alg, typeof header.kid === 'string' ? header.kid : undefined)
-    if (typeof payload === 'string') {
-      this.#forged.set(digest, payload)
-      return payload
-    }
-    const claims = readClaims(payload, this.rules)
-    this.#signed.set(digest, claims)
+    const keys = await this.keys.find(header.alg, typeof header.kid === 'string' ? header.kid : undefined)
+    if (keys instanceof NotNow) return keys
+    const { version } = this.keys
+    const payload = typeof keys === 'string' ? keys : await this.#payload(token, header.alg, keys)
+    const claims = typeof payload === 'string' ? payload : readClaims(payload, this.rules)
+    this.#forgetIfChanged()
+    if (version !== this.#version) return claims // judged by keys that have changed since
+    if (typeof payload === 'string') this.#forged.set(digest, payload)
+    else this.#signed.set(digest, claims)
     return claims
   }
 
+  #forgetIfChanged (): void {
+    if (this.keys.version === this.#version) return
+    this.#version = this.keys.version
+    this.#signed = new Lru(REMEMBERED)
+    this.#forged = new Lru(REMEMBERED)
+  }
+
   /** The signed bytes, or why they are not, as text. */
-  async #payload (token: string, alg: string, kid: string | undefined): Promise<Uint8Array | string> {
-    const keys = this.keys.keysFor(alg, kid)
-    if (typeof keys === 'string') return keys
+  async #payload (token: string, alg: string, keys: readonly VerifyKey[]): Promise<Uint8Array | string> {
     for (const key of keys) {
       try {
         this.checks++

@@ -9,6 +9,7 @@ import { directoryContract } from './directory.contract.js'
 import { inboxStoreContract } from './inbox-store.contract.js'
 import { logStoreContract } from './log-store.contract.js'
 import { topicStoreContract } from './topic-store.contract.js'
+import { ticketStoreContract } from './ticket-store.contract.js'
 import { direct, draft, group, inGroup, type Opened, someConv, user } from './opened.js'
 
 async function open (): Promise<Opened> {
@@ -41,6 +42,7 @@ cursorStoreContract('LMDB', open)
 directoryContract('LMDB', open)
 deviceStoreContract('LMDB', open)
 topicStoreContract('LMDB', open)
+ticketStoreContract('LMDB', open)
 
 describe('LMDB alone', () => {
   test('what no key or field of it can hold is certainly not stored, and spoils nothing else', async () => {

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { scryptSync } from 'node:crypto'
-import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -60,8 +60,20 @@ describe('the command line', () => {
 })
 
 describe('check-config', () => {
+  test('2 with what the ways to sign in name and is no good; nothing is made by checking', async () => {
+    writeFileSync(join(folder, 'users.yaml'), '- { user: alice, hash: hunter2 }\n')
+    writeFileSync(join(folder, 'keys.pem'), 'no key')
+    writeFileSync(join(folder, 'parley.yaml'), 'dataDir: not-made\nauth: { static: { file: users.yaml }, jwt: { publicKeyFile: keys.pem } }\n')
+    const { code, err } = await parley(['check-config', '--config', 'parley.yaml'])
+    expect({ code, says: [/auth-static: .*users\.yaml: \[0\] \(alice\) hash is neither/, /auth-jwt: neither PEM nor JSON/].map((pattern) => pattern.test(err)), leaks: err.includes('hunter2') })
+      .toEqual({ code: 2, says: [true, true], leaks: false })
+    writeFileSync(join(folder, 'parley.yaml'), 'dataDir: not-made\n')
+    expect((await parley(['check-config', '--config', 'parley.yaml'])).code).toBe(0)
+    expect(existsSync(join(folder, 'not-made'))).toBe(false)
+  })
+
   test('0 for a good one, and shows it without its secrets', async () => {
-    writeFileSync(join(folder, 'parley.yaml'), 'auth: { jwt: { secret: hunter2 } }\n')
+    writeFileSync(join(folder, 'parley.yaml'), 'auth: { jwt: { secret: hunter2-hunter2-hunter2-hunter2-hunter2 } }\n')
     expect(await parley(['check-config', '--config', 'parley.yaml'])).toEqual({ code: 0, out: 'the configuration is fine\n', err: '' })
     const { code, out } = await parley(['check-config', '--config', 'parley.yaml', '--show', '--log-level', 'warn'], { env: { PARLEY_LIMITS_IN_FLIGHT: '5' } })
     expect({ code, shows: [/level: warn/, /inFlight: 5/, /secret: .?\[hidden\]/].map((pattern) => pattern.test(out)), leaks: out.includes('hunter2') })

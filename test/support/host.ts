@@ -11,6 +11,7 @@ import { type ConvKey, convKey, type UserId } from '../../broker/domain/ids.js'
 import type { Call, Event, Host, Plugin } from '../../broker/plugin.js'
 import type { Draft } from '../../broker/ports/log.js'
 import type { Stores } from '../../broker/ports/stores.js'
+import { webClient } from '../../broker/web-client.js'
 import { openLmdb } from '../../broker/stores/lmdb/open.js'
 import { FakeClock } from './fake-clock.js'
 import { recordingLogger } from './recording-logger.js'
@@ -85,7 +86,8 @@ export async function rig (plugins: readonly Plugin[], limits: Partial<Host['lim
     },
     moveCursors: async () => {},
     tell: (user, event) => { told.push({ user, event }) },
-    operation: op => operations.register(op)
+    operation: op => operations.register(op),
+    request: webClient(clock)
   }
   for (const p of plugins) await p.setup(host, {})
 

@@ -38,10 +38,15 @@ export class Home {
     }))
   }
 
-  /** Starts a process; resolves once it logs `ready`. `probe`: a module that runs in it from the start, beside a `gc()`, and hears messages of this process. */
-  async start (main = MAIN, probe?: string): Promise<Life> {
+  /**
+   * Starts a process; resolves once it logs `ready`. `openFiles`: it may open so many. `probe`: a module that runs in it
+   * from the start, beside a `gc()`, and hears messages of this process.
+   */
+  async start (main = MAIN, { openFiles, probe }: { openFiles?: number, probe?: string } = {}): Promise<Life> {
     const node = probe === undefined ? [] : ['--expose-gc', '--import', probe]
-    const child = spawn(process.execPath, [...node, main, 'serve', '--config', join(this.dir, 'parley.json')], { stdio: ['ignore', 'pipe', 'pipe', probe === undefined ? 'ignore' : 'ipc'] })
+    const command = [process.execPath, ...node, main, 'serve', '--config', join(this.dir, 'parley.json')]
+    const [program, ...args] = openFiles === undefined ? command : ['/bin/sh', '-c', `ulimit -n ${openFiles} && exec "$0" "$@"`, ...command]
+    const child = spawn(program!, args, { stdio: ['ignore', 'pipe', 'pipe', probe === undefined ? 'ignore' : 'ipc'] })
     this.#lives.add(child)
     let said = ''
     let line: { addresses: string[] } | undefined

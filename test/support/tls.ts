@@ -22,7 +22,7 @@ export class CertificateFiles {
 }
 
 /** A TLS socket after its handshake. @throws Error when there is none */
-export async function tlsSocket (port: number, files: CertificateFiles, options: ConnectionOptions = {}): Promise<TLSSocket> {
+export async function tlsSocket (port: number, files: CertificateFiles, options: ConnectionOptions & { localAddress?: string } = {}): Promise<TLSSocket> {
   const socket = connect({ port, host: '127.0.0.1', servername: 'localhost', ca: files.pair.cert, ALPNProtocols: ['mqtt'], ...options })
   await once(socket, 'secureConnect')
   return socket

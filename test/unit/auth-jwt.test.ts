@@ -8,9 +8,10 @@ import { SignJWT } from 'jose'
 import type { Credentials, Verdict } from '../../broker/domain/identity.js'
 import type { DeviceId } from '../../broker/domain/ids.js'
 import type { Hooks, Host } from '../../broker/plugin.js'
+import { Keys } from '../../plugins/auth-jwt/key-source.js'
 import { KeyRing } from '../../plugins/auth-jwt/keys.js'
 import { authJwt, type AuthJwtOptions } from '../../plugins/auth-jwt/index.js'
-import { Lru } from '../../plugins/auth-jwt/lru.js'
+import { Lru } from '../../broker/domain/lru.js'
 import { Verifier } from '../../plugins/auth-jwt/verifier.js'
 import { FakeClock } from '../support/fake-clock.js'
 import { recordingLogger } from '../support/recording-logger.js'
@@ -57,7 +58,7 @@ async function setUp (options: Partial<AuthJwtOptions> = { secret: SECRET }) {
   return { ask, clock, logger }
 }
 
-const accepted = (more: object = {}): Verdict => ({ kind: 'accepted', identity: { user: 'anna', admin: false, expiresMs: IN_AN_HOUR * 1000, ...more } as never })
+const accepted = (more: object = {}): Verdict => ({ kind: 'accepted', identity: { user: 'anna', admin: false, expiresMs: IN_AN_HOUR * 1000, issuedMs: 0, ...more } as never })
 const refused = (why: RegExp, reason = 'credential'): unknown => ({ kind: 'refused', reason, why: expect.stringMatching(why) })
 
 describe('algorithms', () => {
@@ -307,7 +308,7 @@ describe('what is not a token', () => {
     expect(longest.length).toBeLessThanOrEqual(8192)
     expect(await ask(longest)).toEqual(accepted())
     expect(await ask(withFill(6200))).toEqual(refused(/at most 8192/))
-    const verifier = new Verifier(await KeyRing.read(SECRET, undefined, () => {}), { userClaim: 'sub', deviceClaim: 'dev', requireExp: true })
+    const verifier = new Verifier(new Keys(await KeyRing.read(SECRET, undefined, () => {}), null), { userClaim: 'sub', deviceClaim: 'dev', requireExp: true })
     expect(await verifier.verify(Buffer.from(withFill(48_000)))).toMatch(/a token of 6\d{4} bytes/)
     expect([verifier.checks, verifier.remembered]).toEqual([0, 0])
   })
@@ -338,7 +339,7 @@ describe('what is not a token', () => {
 
 describe('memory', () => {
   const rules = { userClaim: 'sub', deviceClaim: 'dev', requireExp: true }
-  const verifier = async (): Promise<Verifier> => new Verifier(await KeyRing.read(SECRET, ALL_PEMS, () => {}), rules)
+  const verifier = async (): Promise<Verifier> => new Verifier(new Keys(await KeyRing.read(SECRET, ALL_PEMS, () => {}), null), rules)
 
   test('a token seen before is not verified again, and a wrong one neither', async () => {
     const v = await verifier()

@@ -63,6 +63,18 @@ describe('certificates', () => {
   test('clientCert needs clientCa', () => {
     expect(tls({ cert: 'tls.crt', key: 'tls.key', clientCert: 'optional' })).toEqual(['listeners[0].clientCert: needs clientCa, the authority to check with'])
   })
+  test('clientCa holds certificates, all of them whole', () => {
+    const problem = 'listeners[0].clientCa: holds no certificate (PEM), or one that is cut off'
+    const pair = { cert: 'tls.crt', key: 'tls.key' }
+    expect(tls({ ...pair, clientCa: 'tls.crt' })).toEqual([])
+    expect(tls({ ...pair, clientCa: 'nope.crt' })).toEqual(['listeners[0].clientCa: nope.crt: there is no such file'])
+    for (const content of ['', 'hello', key, cert + cert.slice(0, 300), cert.replace('MIIB', 'MIIX'), cert.replace('CERTIFICATE-----\n', 'CERTIFICATE-----\n***\n')]) {
+      writeFileSync(join(folder, 'ca.crt'), content)
+      expect([content, tls({ ...pair, clientCa: 'ca.crt' })]).toEqual([content, [problem]])
+    }
+    writeFileSync(join(folder, 'ca.crt'), `Subject: CN=localhost\n${cert}\n${cert}`)
+    expect(tls({ ...pair, clientCa: 'ca.crt' })).toEqual([])
+  })
   test('other files that are named have to be there', () => {
     expect(problemsOf({ auth: { jwt: { publicKeyFile: 'nope.pem' } } })).toEqual(['auth.jwt.publicKeyFile: nope.pem: there is no such file'])
     expect(problemsOf({ dataDir: 'tls.crt' })).toEqual(['dataDir: is a file, not a folder'])
@@ -109,6 +121,30 @@ describe('limits', () => {
   test('the shortest keep-alive is not above the longest', () => {
     expect(problemsOf({ limits: { keepAliveMinSeconds: 60, keepAliveMaxSeconds: 30 } })).toEqual(['limits.keepAliveMinSeconds: is 60, more than limits.keepAliveMaxSeconds (30)'])
     expect(problemsOf({ limits: { keepAliveMinSeconds: 60, keepAliveMaxSeconds: 0 } })).toEqual([])
+  })
+})
+
+describe('ways to sign in', () => {
+  test('addresses have to be URLs; http:// is one', () => {
+    expect(problemsOf({ auth: { jwt: { jwksUrl: 'http://' }, http: { url: 'https://a b' } } })).toEqual(['auth.jwt.jwksUrl: is no URL', 'auth.http.url: is no URL'])
+    expect(problemsOf({ auth: { jwt: { jwksUrl: 'ftp://h' }, http: { url: 'h' } } }).map((line) => line.split(':')[0])).toEqual(['auth.jwt.jwksUrl', 'auth.http.url'])
+    expect(problemsOf({ auth: { jwt: { jwksUrl: 'http://127.0.0.1:1/k' }, http: { url: 'http://u:p@127.0.0.1:1' } } })).toEqual([])
+  })
+  test('the users file has to be there', () => {
+    expect(problemsOf({ auth: { static: { file: 'nope.yaml' } } })).toEqual(['auth.static.file: nope.yaml: there is no such file'])
+  })
+  test('certificates need a listener that checks them', () => {
+    expect(problemsOf({ auth: { mtls: {} } })).toEqual(['auth.mtls: needs a listener with clientCa, the authority that client certificates are checked with'])
+    expect(problemsOf({ auth: { mtls: { userFrom: 'proxy-cn' } } })).toEqual(['auth.mtls.userFrom: proxy-cn needs a listener with proxyProtocol'])
+  })
+  test('their order is that of the file, whatever the schema\'s', () => {
+    const file = join(folder, 'order.json')
+    const ways = (auth: object): string[] => {
+      writeFileSync(file, JSON.stringify({ auth }))
+      return Object.keys(loadConfig({ file, env: { PARLEY_AUTH_ANONYMOUS: 'guest' }, cwd: folder }).config.auth)
+    }
+    expect(ways({ static: { file: 'no.pem' }, http: { url: 'http://h' }, jwt: {} })).toEqual(['static', 'http', 'jwt', 'anonymous', 'dev', 'ticket'])
+    expect(ways({ http: { url: 'http://h' } })).toEqual(['http', 'anonymous', 'dev', 'jwt', 'ticket'])
   })
 })
 

@@ -21,6 +21,12 @@ export interface Databases {
   cursors: Db
   /** (user, device) → record. */
   devices: Db
+  /** Hash of a ticket → what it stands for. */
+  tickets: Db
+  /** (user, device, hash of a ticket) → when it was made and when it ends. */
+  deviceTickets: Db
+  /** (user, device) → when it was removed. */
+  removals: Db
   users: Db
   /** (user, blocked user). */
   blocks: Db
@@ -46,7 +52,7 @@ export interface Databases {
   wills: Db
 }
 
-const NAMES = ['journal', 'log', 'inbox', 'cursors', 'devices', 'users', 'blocks', 'groups', 'members', 'memberCounts',
+const NAMES = ['journal', 'log', 'inbox', 'cursors', 'devices', 'tickets', 'deviceTickets', 'removals', 'users', 'blocks', 'groups', 'members', 'memberCounts',
   'topicSessions', 'topicSubscriptions', 'topicQueues', 'topicBodies', 'topicBodyUses', 'receivedIds', 'retained', 'wills'] as const
 
 /** Plain bytes; lmdb's own value encoding costs more than all the rest. (Its types know keyEncoder for the root only.) */

@@ -4,6 +4,7 @@ import type { Committer } from './committer.js'
 import type { Databases } from './database.js'
 import { deviceBytes, join, rangeOf } from './keys.js'
 import { scan } from './scan.js'
+import { dropTickets } from './ticket-store.js'
 
 export class LmdbDeviceStore implements DeviceStore {
   readonly #dbs: Databases
@@ -30,6 +31,7 @@ export class LmdbDeviceStore implements DeviceStore {
     await this.#committer.write(tx => {
       tx.remove(devices, key)
       for (const cursor of tx.keys(cursors, rangeOf(key))) tx.remove(cursors, cursor)
+      dropTickets(tx, this.#dbs, key)
     })
   }
 

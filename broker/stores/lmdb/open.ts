@@ -17,6 +17,7 @@ import { storeInUse } from './in-use.js'
 import { lockFolder } from './lock.js'
 import { LmdbLogStore } from './log-store.js'
 import { Tails } from './tails.js'
+import { LmdbTicketStore } from './ticket-store.js'
 import { LmdbTopicStore } from './topic-store.js'
 
 const MAX_HEADS = 100_000
@@ -72,6 +73,7 @@ async function assemble (dbs: Databases, dir: string, opts: LmdbOptions, undo: (
     inbox: new LmdbInboxStore(dbs, committer),
     cursors: new LmdbCursorStore(dbs, committer),
     devices: new LmdbDeviceStore(dbs, committer),
+    tickets: new LmdbTicketStore(dbs, committer),
     directory: new LmdbDirectory(dbs, committer),
     topics,
     epoch,

@@ -40,7 +40,7 @@ export class Target {
   static async start (): Promise<Target> {
     // small windows and replays, and sessions that end soon: the attack is on the packets, not on the disk
     const home = new Home({ acl: [{ allow: ['publish', 'subscribe'], topic: '#' }], limits: { replay: 3, replayTotal: 10, inFlight: 8, queuedMessages: 20, sessionExpirySeconds: 60, keepAliveMaxSeconds: 0 } })
-    return new Target(home, await home.start(BROKER, PROBE))
+    return new Target(home, await home.start(BROKER, { probe: PROBE }))
   }
 
   get port (): number { return this.life.mqttPort }
