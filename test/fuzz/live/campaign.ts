@@ -30,6 +30,7 @@ export class Campaign {
   private readonly ended: number[] = []
   private readonly samples: Sample[] = []
   private played = 0
+  private sampling = false
   private fault: string | null = null
   private suspects: number[] = []
   private readonly beganMs = performance.now()
@@ -70,7 +71,7 @@ export class Campaign {
     if (this.ended.length > LAST_SCRIPTS) this.ended.pop()
     const now = this.faultNow()
     if (now !== null) this.found(now, [n, ...this.running, ...this.ended])
-    if (this.played * SAMPLES >= this.o.inputs * (this.samples.length + 1)) await this.sample()
+    if (!this.sampling && this.played * SAMPLES >= this.o.inputs * (this.samples.length + 1)) await this.sample()
   }
 
   private found (fault: string, suspects: number[]): void {
@@ -85,7 +86,9 @@ export class Campaign {
   }
 
   private async sample (): Promise<void> {
+    this.sampling = true
     const sample = await this.target.sample()
+    this.sampling = false
     if (sample === null) return
     this.samples.push(sample)
     this.o.report?.(this.progress())

@@ -3,13 +3,19 @@ import mqtt, { type Packet } from 'mqtt-packet'
 import { Dice } from './dice.js'
 import { connect, publish, type Speaker, type Version } from './grammar.js'
 import { bytesOf, framing, id, plain, properties, type RawPacket, text } from './packet.js'
-import { deviceOf, type Input, type Script, type State } from './script.js'
+import type { Input, Script, State } from './script.js'
 
 /** Longest wait for an answer or for the end: the broker itself waits 10 s for a CONNECT. */
 const WAIT_MS = 20_000
 /** A packet that lacks more than this is not completed: the client says that no more comes. */
 const MAX_FILL_BYTES = 70_000
 const PINGREQ = Buffer.from([0xc0, 0])
+
+/**
+ * A device for each input: a connection whose end the broker has not seen yet would be taken over, and takeovers are
+ * slowed down. And none that inputs sign in as: a flipped bit makes a neighbour's user of one's own.
+ */
+const deviceOf = (input: number): string => `held${input}`
 
 /** How an input went: what followed it was answered, or the broker closed, or the client went before it. */
 export type Verdict = 'answered' | 'closed' | 'left'

@@ -33,8 +33,6 @@ const OFTEN: readonly State[] = STATES.flatMap(s => Array.from({ length: s === '
 
 /** Inputs of one script. */
 export const PER_SCRIPT = 8
-/** A device for each: a connection whose end the broker has not seen yet would be taken over, and takeovers are slowed down. */
-export const deviceOf = (input: number): string => `phone${input}`
 /** Of a hundred scripts: those that only say what is right. */
 const GOOD_PERCENT = 5
 
@@ -45,7 +43,7 @@ export function scriptOf (seed: number, n: number): Script {
   const version = d.pick<Version>([3, 4, 4, 5, 5, 5])
   const state = d.pick(OFTEN)
   const good = d.chance(GOOD_PERCENT) && state !== 'new'
-  return { user, version, state, good, inputs: Array.from({ length: PER_SCRIPT }, (_, i) => input(d, { user, version, device: deviceOf(i) }, state, good)) }
+  return { user, version, state, good, inputs: Array.from({ length: PER_SCRIPT }, () => input(d, { user, version, device: 'phone' }, state, good)) }
 }
 
 function input (d: Dice, s: Speaker, state: State, good: boolean): Input {
