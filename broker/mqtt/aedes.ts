@@ -115,14 +115,15 @@ export class AedesHost {
     const enqueue = this.enqueues.get(client)!
     if (packet.cmd !== 'subscribe' && packet.cmd !== 'unsubscribe') { enqueue(packet); return }
     if (packet.cmd === 'subscribe') {
-      const granted = packet.subscriptions.map(s => this.ordinary.maySubscribe(connection, s.topic))
+      const granted = this.ordinary.grants(connection, packet.subscriptions.map(s => s.topic))
       connection.asking = asking(packet.subscriptions.filter((_s, i) => granted[i]), packet.properties?.subscriptionIdentifier ?? 0, connection)
       packet.subscriptions = packet.subscriptions.map((s, i) => granted[i] === true
         ? { ...s, topic: `$granted/${i}`, standsFor: { ...s, topic: inside(s.topic) } }
         : { ...s, topic: `${DENIED}${i}` })
     } else {
       // Aedes asks after each name once, and closes on some that nobody holds [MQTT-3.10.4-5] [MQTT-3.10.4-6]
-      packet.unsubscriptions = packet.unsubscriptions.map((filter, i, all) => inside(filter) in client.subscriptions && all.indexOf(filter) === i ? inside(filter) : `${DENIED}${i}`)
+      const first = new Map([...packet.unsubscriptions].reverse().map((filter, i, all) => [filter, all.length - 1 - i]))
+      packet.unsubscriptions = packet.unsubscriptions.map((filter, i) => inside(filter) in client.subscriptions && first.get(filter) === i ? inside(filter) : `${DENIED}${i}`)
     }
     const next = client._nextBatch
     client._nextBatch = err => { next(err); connection.subscribed() } // goes along with the packet

@@ -34,7 +34,7 @@ export interface MqttWorld {
     sessionExpiry (askedSeconds: number): number
   }
   readonly chat: Destinations<Connection>['chat'] & { tooLarge (c: Connection, head: Buffer): void }
-  readonly ordinary: Destinations<Connection>['ordinary'] & { ready (c: Connection): void }
+  readonly ordinary: Destinations<Connection>['ordinary'] & { ready (c: Connection): void, refreshed (c: Connection): void }
   readonly clock: Clock
   readonly logger: Logger
   /** Largest packet taken, announced as Maximum Packet Size. */
@@ -378,7 +378,11 @@ export class Connection implements Link, TopicLink, Sink, Receiver, LiveConnecti
   }
 
   async authenticate (token: string): Promise<Verdict> { return await this.world.connector.again(this, token) }
-  refresh (identity: Identity): void { this.world.connector.watchExpiry(this, identity) }
+  refresh (identity: Identity): void {
+    this.world.connector.watchExpiry(this, identity)
+    this.world.ordinary.refreshed(this)
+  }
+
 
   /** Ends the connection; MQTT 5 clients are told why [MQTT-3.14.4-1]. Idempotent. */
   close (reason: CloseReason, code?: number): void {
