@@ -18,16 +18,19 @@ export interface Answering {
   malformed (why: string, code: number): void
 }
 
+/** What an MQTT 5 acknowledgement says beside its reason code, when the client wants to know [MQTT-3.1.2-29]. */
+export interface Said { userProperties?: Record<string, string>, reasonString?: string }
+
 /** PUBACK or PUBREC. Before MQTT 5 it has no way to say no. */
-export function acknowledge (c: Answering, m: Pick<Arrived, 'qos' | 'packetId'>, reason: number, userProperties?: Record<string, string>): void {
+export function acknowledge (c: Answering, m: Pick<Arrived, 'qos' | 'packetId'>, reason: number, said?: Said): void {
   if (m.qos === 0) return
   if (m.qos === 2) {
     if (reason >= 0x80 && c.version === 5) c.received?.delete(m.packetId) // that ends the exchange [MQTT-4.3.3-9]
     else c.received?.set(m.packetId, true)
   }
   if (c.version !== 5) { c.send(ackFrame(m.qos === 1 ? 0x40 : 0x50, m.packetId)); return }
-  const answer = (properties?: object): Buffer => encode({ cmd: m.qos === 1 ? 'puback' : 'pubrec', messageId: m.packetId, reasonCode: reason, properties }, 5)
-  const whole = answer(userProperties !== undefined && c.requestProblemInformation ? { userProperties } : undefined) // [MQTT-3.1.2-29]
+  const answer = (properties?: Said): Buffer => encode({ cmd: m.qos === 1 ? 'puback' : 'pubrec', messageId: m.packetId, reasonCode: reason, properties }, 5)
+  const whole = answer(c.requestProblemInformation ? said : undefined)
   c.send(c.fits(whole) ? whole : answer()) // [MQTT-3.4.2-3] [MQTT-3.5.2-3]
 }
 

@@ -76,7 +76,7 @@ export class Chat {
             const name = o.cid === '' ? `"conv":"${nameOf(o.conv, c.session.user)}"` : `"cid":${JSON.stringify(o.cid)}`
             this.meAck(c, Buffer.from(`{${name},"seq":${o.seq},"ts":${o.ts}}`))
           }
-          acknowledge(c, m, 0, { seq: String(o.seq), ts: String(o.ts) })
+          acknowledge(c, m, 0, { userProperties: { seq: String(o.seq), ts: String(o.ts) } })
         })
         return
       case 'refused': {
@@ -87,7 +87,7 @@ export class Chat {
       }
       case 'dropped':
         c.settle(pending, null)
-        c.close('broker', 0x88) // the library comes back and sends again
+        c.close('broker', 0x88, 'the store does not answer') // the library comes back and sends again
     }
   }
 
@@ -113,7 +113,7 @@ export class Chat {
   private refusal (c: Connection, m: Arrived, name: object, error: ParleyError, reason: number): void {
     const body = { code: error.code, message: error.message }
     if (c.session.grants.holds('ack')) this.meAck(c, Buffer.from(JSON.stringify({ ...name, error: body })))
-    acknowledge(c, m, reason, { code: error.code })
+    acknowledge(c, m, reason, { userProperties: { code: error.code }, reasonString: error.message })
   }
 
   private meAck (c: Connection, bytes: Buffer): void {

@@ -220,7 +220,7 @@ export class Connection implements Link, TopicLink, Sink, Receiver, LiveConnecti
     }
     if (bytes <= this.world.maxPacketBytes) return 'take'
     if (this.version < 5 && header >> 4 === 3 && bytes <= MAX_SKIP_BYTES) return 'skip'
-    this.close('broker', 0x95) // [MQTT-3.1.2-24]
+    this.close('broker', 0x95, `a packet of ${bytes} bytes; ${this.world.maxPacketBytes} are taken`) // [MQTT-3.1.2-24]
     return 'refuse'
   }
 
@@ -231,7 +231,7 @@ export class Connection implements Link, TopicLink, Sink, Receiver, LiveConnecti
 
   malformed (why: string, code = 0x81): void {
     this.world.logger.debug({ address: this.origin.address, why }, 'malformed packet')
-    this.close('broker', code)
+    this.close('broker', code, why)
   }
 
   packet (b: Buffer, start: number, body: number, end: number): void {
@@ -381,10 +381,13 @@ export class Connection implements Link, TopicLink, Sink, Receiver, LiveConnecti
   }
 
 
-  /** Ends the connection; MQTT 5 clients are told why [MQTT-3.14.4-1]. Idempotent. */
-  close (reason: CloseReason, code?: number): void {
+  /** Ends the connection; MQTT 5 clients are told by a reason code, and in words [MQTT-3.14.4-1]. Idempotent. */
+  close (reason: CloseReason, code?: number, reasonString?: string): void {
     if (this.phase === 'closed') return
-    if (code !== undefined && this.version === 5 && this.phase === 'ready') this.send(encode({ cmd: 'disconnect', reasonCode: code }, 5))
+    if (code !== undefined && this.version === 5 && this.phase === 'ready') {
+      const told = encode({ cmd: 'disconnect', reasonCode: code, ...(reasonString === undefined ? {} : { properties: { reasonString } }) }, 5)
+      this.send(this.fits(told) ? told : encode({ cmd: 'disconnect', reasonCode: code }, 5)) // [MQTT-3.14.2-3]
+    }
     this.batch.flush()
     this.phase = 'closed'
     this.wire.destroySoon()

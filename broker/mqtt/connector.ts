@@ -60,7 +60,7 @@ export class Connector implements Connections {
   async remove (user: UserId, device: DeviceId): Promise<void> {
     const id = sessionId(user, device)
     await this.deps.registry.exclusively(id, async () => {
-      this.deps.registry.get(id)?.close('broker', 0x87)
+      this.deps.registry.get(id)?.close('broker', 0x87, 'the device was removed')
       await this.deps.registry.left(id)
       await this.forget({ user, device })
     })
@@ -130,7 +130,7 @@ export class Connector implements Connections {
     const old = this.deps.registry.get(id)
     if (old !== undefined) {
       if (old.session.grants.holds('evt')) old.deliver(Outgoing.json('evt', { type: 'replaced' }), 0, 0, false, old.session.grants.isLong('evt'))
-      old.close('takeover', 0x8e)
+      old.close('takeover', 0x8e, 'a newer connection of the device')
       await this.deps.pace.takeover(id)
     }
     await this.deps.registry.left(id)
@@ -220,7 +220,7 @@ export class Connector implements Connections {
     const most = this.deps.limits.connectionsPerUser
     const all = this.deps.registry.ofUser(c.session.user)
     if (most === 0 || all.length <= most) return
-    all.filter(o => o !== c).sort((a, b) => a.heardMs - b.heardMs)[0]?.close('broker', 0x97)
+    all.filter(o => o !== c).sort((a, b) => a.heardMs - b.heardMs)[0]?.close('broker', 0x97, 'too many connections of the user')
   }
 
   /** The credential is checked once more, for `auth.refresh`. */
@@ -237,7 +237,7 @@ export class Connector implements Connections {
     if (identity.expiresMs === 0 || c.phase === 'closed') return
     const left = identity.expiresMs - this.deps.clock.now()
     if (left > EXPIRY_NOTICE_MS) c.expiry.push(this.deps.clock.after(left - EXPIRY_NOTICE_MS, () => c.session.extras.event(Outgoing.json('evt', { type: 'token-expiring', expires: identity.expiresMs }))))
-    c.expiry.push(this.deps.clock.after(left, () => c.close('expired', 0x87)))
+    c.expiry.push(this.deps.clock.after(left, () => c.close('expired', 0x87, 'the credential has ended')))
   }
 }
 

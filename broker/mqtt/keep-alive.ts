@@ -23,8 +23,8 @@ export class KeepAlive {
   private look (c: Connection, now: number): void {
     c.session.retry()
     if (c.isPaused) { c.heardMs = now; c.readOn() } // not read, so not heard: the clock waits
-    else if (c.keepAliveMs > 0 && now - c.heardMs > c.keepAliveMs * 1.5) c.close('keepalive', 0x8d)
-    else if (c.isDragging(now)) c.close('broker', 0x83)
+    else if (c.keepAliveMs > 0 && now - c.heardMs > c.keepAliveMs * 1.5) c.close('keepalive', 0x8d, 'nothing was heard')
+    else if (c.isDragging(now)) c.close('broker', 0x83, 'a packet takes too long')
   }
 
   stop (): void { this.timer.cancel() }

@@ -120,7 +120,7 @@ export class Ordinary {
   /** Nothing could be stored, as when the node leaves: the library comes back and sends again. */
   failed (c: Connection, err: unknown): void {
     if (asParleyError(err).code === 'internal') this.deps.logger.error({ err, session: c.session.id }, 'an ordinary message failed')
-    c.close('broker', SERVER_UNAVAILABLE)
+    c.close('broker', SERVER_UNAVAILABLE, 'the store does not answer')
   }
 
   private message (c: Connection, m: Arrived, retain: boolean): TopicMessage {

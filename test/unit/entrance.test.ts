@@ -24,7 +24,7 @@ function rig (proxyProtocol = false) {
   const away: string[] = []
   let open = 0
   const connector = { connect: async (c: Connection) => { c.ready([]) } }
-  const world = { batcher: new WriteBatcher(), clock, logger, connector, maxPacketBytes: 1 << 20, ended: async () => {} } as unknown as MqttWorld
+  const world = { batcher: new WriteBatcher(), clock, logger, connector, ordinary: { ready () {} }, maxPacketBytes: 1 << 20, ended: async () => {} } as unknown as MqttWorld
   const entrance = new Entrance('mqtt:1883', world, { logger, loopbackOnly: false, admits: () => true, opened: () => { open++ }, closed: () => { open-- }, turnedAway: why => { away.push(why) } })
   entrance.build({ proxyProtocol, certificate: null, clientCert: undefined, webSocket: null })
   let port = 0
