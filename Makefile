@@ -1,11 +1,11 @@
 .DEFAULT_GOAL := help
-.PHONY: help run test check dev bench fuzz
+.PHONY: help run test interop check dev bench fuzz
 
 SOURCES := main.ts $(shell find broker plugins -name '*.ts')
 JEST    := node --experimental-vm-modules node_modules/jest/bin/jest.js
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-6s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-7s %s\n", $$1, $$2}' Makefile
 
 run: dist/.stamp ## start a broker on this machine with default settings
 	@node dist/main.js serve $(ARGS)
@@ -13,12 +13,16 @@ run: dist/.stamp ## start a broker on this machine with default settings
 test: dist/.stamp ## run all tests; a part of them: make test ARGS=test/unit
 	@$(JEST) $(ARGS)
 
+interop: dist/.stamp ## tell the chat story to all stock clients; leave some out: make interop WITHOUT="hivemq paho-c"
+	@$(JEST) $(ARGS) --testMatch='<rootDir>/test/interop/**/*.test.ts' $(WITHOUT:%=--testPathIgnorePatterns=test/interop/%/)
+
 check: dist/.stamp ## types, lint, layers, generated docs: what CI checks
 	npm run --silent typecheck
 	npm run --silent lint
 	npm run --silent layers
 	npm run --silent docs:config -- --check
 	npm run --silent docs:operations -- --check
+	npm run --silent docs:conformance -- --check
 
 dev: dist/.stamp ## rebuild and restart at every change
 	@npx tsc -p tsconfig.build.json --watch --preserveWatchOutput & \

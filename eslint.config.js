@@ -10,7 +10,7 @@ const unused = {
 }
 
 export default tseslint.config(
-  { ignores: ['dist/', 'dist-fuzz/', 'coverage/', 'data/', 'node_modules/'] },
+  { ignores: ['dist/', 'dist-fuzz/', 'coverage/', 'data/', '.interop/', 'node_modules/'] },
   { linterOptions: { reportUnusedDisableDirectives: 'error' } },
   {
     files: ['**/*.ts'],

@@ -1,6 +1,5 @@
 import { looksLikeJwt } from '../domain/claims.js'
-import type { Credentials, Identity, Verdict } from '../domain/identity.js'
-import type { DeviceId } from '../domain/ids.js'
+import type { Credentials, Verdict } from '../domain/identity.js'
 import type { Clock, Timer } from '../ports/clock.js'
 import type { TicketStore } from '../ports/tickets.js'
 import { Failures, networkOf } from './failures.js'
@@ -65,11 +64,6 @@ export class SignIn {
     return opened <= HOT_PER_SECOND
   }
 
-  /** Whether the credential is older than the removal of the device that shows it. Of passwords and certificates: never. */
-  async isRevoked ({ user, issuedMs }: Identity, device: DeviceId | undefined): Promise<boolean> {
-    return issuedMs !== undefined && device !== undefined && issuedMs < await this.deps.store.revokedMs(user, device)
-  }
-
   /** Lets go of all that is held back. */
   close (): void {
     for (const [timer, done] of this.#held) { timer.cancel(); done() }
@@ -78,8 +72,11 @@ export class SignIn {
 
   async #ask (c: Credentials): Promise<Verdict> { return await this.#unlessRevoked(c, await this.deps.providers.authenticate(c)) }
 
+  /** Asked last, when the provider has answered: whoever passes it before a removal has taken its place before the removal closes that. */
   async #unlessRevoked (c: Credentials, verdict: Verdict): Promise<Verdict> {
-    if (verdict.kind !== 'accepted' || !(await this.isRevoked(verdict.identity, c.device))) return verdict
+    if (verdict.kind !== 'accepted' || c.device === undefined) return verdict
+    const { user, issuedMs } = verdict.identity // not of a password or certificate, which may sign in again
+    if (issuedMs === undefined || issuedMs >= await this.deps.store.revokedMs(user, c.device)) return verdict
     return { kind: 'refused', reason: 'credential', why: 'the device was removed after this credential was made' }
   }
 

@@ -1,6 +1,5 @@
 import { Aedes } from 'aedes'
 import type { IConnectPacket, ISubscription, Packet } from 'mqtt-packet'
-import { fewLevels } from '../domain/filters.js'
 import { type InboxFilter, inboxFilter } from '../domain/topics.js'
 import type { Logger } from '../ports/logger.js'
 import type { Asking, Connection, StreamOwner } from './connection.js'
@@ -12,7 +11,7 @@ import type { SessionPersistence } from './persistence.js'
 /**
  * All of Aedes that Parley touches, private parts included (docs/adr/001): its version is pinned. Aedes gets whole
  * packets, never bytes: the life cycle of a connection, SUBSCRIBE, UNSUBSCRIBE and DISCONNECT. Messages never enter it
- * (docs/adr/002, docs/adr/004).
+ * (docs/adr/002, docs/adr/005).
  */
 interface AedesClient extends StreamOwner {
   id: string
@@ -116,12 +115,16 @@ export class AedesHost {
     const enqueue = this.enqueues.get(client)!
     if (packet.cmd !== 'subscribe' && packet.cmd !== 'unsubscribe') { enqueue(packet); return }
     if (packet.cmd === 'subscribe') {
-      const granted = packet.subscriptions.map(s => this.ordinary.maySubscribe(connection, s.topic))
+      const granted = this.ordinary.grants(connection, packet.subscriptions.map(s => s.topic))
       connection.asking = asking(packet.subscriptions.filter((_s, i) => granted[i]), packet.properties?.subscriptionIdentifier ?? 0, connection)
       packet.subscriptions = packet.subscriptions.map((s, i) => granted[i] === true
         ? { ...s, topic: `$granted/${i}`, standsFor: { ...s, topic: inside(s.topic) } }
         : { ...s, topic: `${DENIED}${i}` })
-    } else packet.unsubscriptions = packet.unsubscriptions.map((f, i) => fewLevels(f) ? inside(f) : `${DENIED}${i}`)
+    } else {
+      // Aedes asks after each name once, and closes on some that nobody holds [MQTT-3.10.4-5] [MQTT-3.10.4-6]
+      const first = new Map([...packet.unsubscriptions].reverse().map((filter, i, all) => [filter, all.length - 1 - i]))
+      packet.unsubscriptions = packet.unsubscriptions.map((filter, i) => inside(filter) in client.subscriptions && first.get(filter) === i ? inside(filter) : `${DENIED}${i}`)
+    }
     const next = client._nextBatch
     client._nextBatch = err => { next(err); connection.subscribed() } // goes along with the packet
     enqueue(packet)

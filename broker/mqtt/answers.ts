@@ -14,6 +14,7 @@ export interface Answering {
   /** Those of them that are stored. */
   storedIds: Set<number> | null
   send (bytes: Buffer): void
+  fits (packet: Buffer): boolean
   malformed (why: string, code: number): void
 }
 
@@ -25,8 +26,9 @@ export function acknowledge (c: Answering, m: Pick<Arrived, 'qos' | 'packetId'>,
     else c.received?.set(m.packetId, true)
   }
   if (c.version !== 5) { c.send(ackFrame(m.qos === 1 ? 0x40 : 0x50, m.packetId)); return }
-  const properties = userProperties !== undefined && c.requestProblemInformation ? { userProperties } : undefined // [MQTT-3.1.2-29]
-  c.send(encode({ cmd: m.qos === 1 ? 'puback' : 'pubrec', messageId: m.packetId, reasonCode: reason, properties }, 5))
+  const answer = (properties?: object): Buffer => encode({ cmd: m.qos === 1 ? 'puback' : 'pubrec', messageId: m.packetId, reasonCode: reason, properties }, 5)
+  const whole = answer(userProperties !== undefined && c.requestProblemInformation ? { userProperties } : undefined) // [MQTT-3.1.2-29]
+  c.send(c.fits(whole) ? whole : answer()) // [MQTT-3.4.2-3] [MQTT-3.5.2-3]
 }
 
 /**

@@ -1,4 +1,4 @@
-import type { IDisconnectPacket, IPubrecPacket, ISubscribePacket, ISubscription, IUnsubscribePacket, Packet } from 'mqtt-packet'
+import type { ISubscription, Packet } from 'mqtt-packet'
 import type { CloseReason, LiveConnection } from '../core/connections.js'
 import type { Link } from '../core/link.js'
 import { Outgoing } from '../core/outgoing.js'
@@ -8,22 +8,18 @@ import type { TopicLink } from '../core/topics/link.js'
 import type { Subscriber } from '../core/topics/subscriber.js'
 import type { TopicAcl } from '../domain/acl.js'
 import type { Identity, Verdict } from '../domain/identity.js'
-import { shareOf } from '../domain/filters.js'
 import type { TopicMessage } from '../domain/topic-message.js'
-import { type InboxFilter, isFilter, isOurs, type Publish } from '../domain/topics.js'
+import type { InboxFilter, Publish } from '../domain/topics.js'
 import type { Clock, Timer } from '../ports/clock.js'
 import type { Logger } from '../ports/logger.js'
 import { AckQueue, type Pending } from './ack-queue.js'
-import type { Arrived } from './arrived.js'
-import { isFirst } from './answers.js'
 import { accepted } from './connack.js'
-import { ackFrame, decode, encode, packetIdAt, PINGRESP, publishFrame, withDup } from './frames.js'
+import { type Destinations, dispatch, type Receiver } from './dispatch.js'
+import { ackFrame, encode, packetIdAt, publishFrame, withDup } from './frames.js'
 import { Inbound, type Sink } from './inbound.js'
-import { Malformed } from './properties.js'
-import { readPublish } from './publish-packet.js'
 import { Throttle } from './throttle.js'
 import { TopicAliases } from './topic-aliases.js'
-import { sharedFrame, topicFrame } from './topic-frames.js'
+import { sharedFrame, type TopicFrame, topicFrame } from './topic-frames.js'
 import type { Origin, Wire } from './wire.js'
 import { WriteBatch, type WriteBatcher } from './write-batching.js'
 
@@ -37,20 +33,8 @@ export interface MqttWorld {
     watchExpiry (c: Connection, identity: Identity): void
     sessionExpiry (askedSeconds: number): number
   }
-  /** What is published. */
-  readonly chat: {
-    parse (c: Connection, topic: string): Publish | null
-    publish (c: Connection, kind: Publish, m: Arrived): void
-    slow (c: Connection, m: Arrived): void
-    tooLarge (c: Connection, head: Buffer): void
-  }
-  /** Ordinary topics. */
-  readonly ordinary: {
-    ready (c: Connection): void
-    publish (c: Connection, m: Arrived): void
-    completed (c: Connection, packetId: number): void
-    failed (c: Connection, err: unknown): void
-  }
+  readonly chat: Destinations<Connection>['chat'] & { tooLarge (c: Connection, head: Buffer): void }
+  readonly ordinary: Destinations<Connection>['ordinary'] & { ready (c: Connection): void, refreshed (c: Connection): void }
   readonly clock: Clock
   readonly logger: Logger
   /** Largest packet taken, announced as Maximum Packet Size. */
@@ -95,9 +79,6 @@ const MAX_HEADER_MS = 10_000
 /** A slow upload is a live connection so long: the largest packet of the default limits at 600 bytes a second. */
 const MAX_PACKET_MS = 600_000
 
-/** Of a smaller one each packet that comes back counts for the other side, too. */
-const LARGE_RECEIVE_MAXIMUM = 1024
-const NO_ALIAS = { alias: 0, known: false }
 
 const nothing = (): void => {}
 
@@ -105,7 +86,7 @@ const nothing = (): void => {}
  * One socket. It cuts packets, answers what needs nobody else (PUBACK, PINGREQ, chat), and hands the rest to Aedes, for
  * whom it plays the stream: Aedes writes to it and never reads from it.
  */
-export class Connection implements Link, TopicLink, Sink, LiveConnection {
+export class Connection implements Link, TopicLink, Sink, Receiver, LiveConnection {
   phase: 'new' | 'connecting' | 'ready' | 'closed' = 'new'
   version = 4
   /** Set by Aedes when it makes its client for this stream. */
@@ -146,7 +127,6 @@ export class Connection implements Link, TopicLink, Sink, LiveConnection {
   /** RPC requests whose answers did not leave yet, and what lets the next ones go on. */
   rpcRunning = 0
   rpcWaiting: (() => void)[] | null = null
-  /** The last topic published to and what it means: senders repeat themselves. */
   lastTopic = ''
   lastPublish: Publish | null = null
   /** A will on one of our topics was left out; told when the client can hear it. */
@@ -162,6 +142,7 @@ export class Connection implements Link, TopicLink, Sink, LiveConnection {
   private readonly inbound = new Inbound()
   private readonly batch: WriteBatch
   private zeroFlushed = 0
+  private welcomed = false
   private paused = false
   /** Since when a packet, or its frame, is under way; 0: none is. */
   private partSinceMs = 0
@@ -258,13 +239,7 @@ export class Connection implements Link, TopicLink, Sink, LiveConnection {
     this.partSinceMs = 0
     const type = b[start]! >> 4
     if (this.phase === 'new') { this.connect(b.subarray(start, end), type); return }
-    if (type === 3 && this.publishFast(b, start, body, end)) return
-    if (type === 3) { this.publish(readPublish(b, start, body, end, this.version === 5)); return }
-    if (type === 4 && end === body + 2 && (b[start]! & 15) === 0 && (b[body]! | b[body + 1]!) !== 0) { this.acknowledged(b[body]! << 8 | b[body + 1]!); return }
-    if (type === 12 && end === body && (b[start]! & 15) === 0) { this.send(PINGRESP); return }
-    const packet = decode(b.subarray(start, end), this.version)
-    if (packet instanceof Malformed) { this.malformed(packet.why, packet.code); return }
-    this.slow(packet)
+    dispatch(this, this.world, b, start, body, end)
   }
 
   private connect (bytes: Buffer, type: number): void {
@@ -277,91 +252,9 @@ export class Connection implements Link, TopicLink, Sink, LiveConnection {
     })
   }
 
-  /** A PUBLISH on one of our topics, read without mqtt-packet. False: leave it to the slow path. */
-  private publishFast (b: Buffer, start: number, body: number, end: number): boolean {
-    const flags = b[start]!
-    const qos = flags >> 1 & 3
-    if (qos > 1 || (flags & 1) === 1 || end - body < 2) return false
-    const topicEnd = body + 2 + (b[body]! << 8 | b[body + 1]!)
-    const first = b[body + 2]
-    if (topicEnd > end || (first !== 117 && first !== 103) || b[body + 3] !== 47) return false
-    let at = topicEnd
-    let packetId = 0
-    if (qos === 1) {
-      if (at + 2 > end) return false
-      packetId = b[at]! << 8 | b[at + 1]!
-      if (packetId === 0) return false
-      at += 2
-    }
-    if ((this.version === 5 && b[at++] !== 0) || this.identity!.anonymous === true) return false
-    const topic = b.toString('latin1', body + 2, topicEnd)
-    const known = topic === this.lastTopic ? this.lastPublish : this.world.chat.parse(this, topic)
-    if (known === null || at > end) return false
-    this.world.chat.publish(this, known, { topic, payload: b.subarray(at, end), qos: qos as 0 | 1, dup: qos === 1 && (flags & 8) !== 0, retain: false, packetId })
-    return true
-  }
-
-  /** Any other PUBLISH. */
-  private publish (m: Arrived | Malformed): void {
-    if (m instanceof Malformed) { this.malformed(m.why, m.code); return }
-    const alias = m.properties?.topicAlias
-    if (alias !== undefined) {
-      const topic = (this.aliases ??= new TopicAliases(this.topicAliasMaximum)).resolve(m.topic, alias)
-      if (topic instanceof Malformed) { this.malformed(topic.why, topic.code); return }
-      m.topic = topic
-    }
-    if (m.qos === 2 && !isFirst(this, m)) return
-    if (isOurs(m.topic)) this.world.chat.slow(this, m)
-    else this.world.ordinary.publish(this, m)
-  }
-
-  /** PUBACK, PUBCOMP: the ids of the inbox and of ordinary topics are apart. */
-  private acknowledged (packetId: number): void {
-    if (this.topics?.acknowledge(packetId) === true) {
-      if (this.clientReceiveMaximum < LARGE_RECEIVE_MAXIMUM) this.session.opened()
-    } else if (this.session.ack(packetId) && this.topics?.holdsBack === true) this.topics.pump()
-  }
-
-  /** PUBREC. */
-  private receipt (packet: IPubrecPacket): void {
-    const { messageId: id, reasonCode = 0 } = packet
-    if (reasonCode >= 0x80) { this.acknowledged(id!); return } // [MQTT-4.3.3-4]
-    const unknown = (): void => { this.send(this.version === 5 ? encode({ cmd: 'pubrel', messageId: id, reasonCode: 0x92 }, 5) : ackFrame(0x62, id!)) }
-    if (this.topics === null) { unknown(); return }
-    this.topics.received(id!).then(known => known ? this.release(id!) : unknown(), (err: unknown) => this.world.ordinary.failed(this, err))
-  }
-
-  private slow (packet: Packet): void {
-    switch (packet.cmd) {
-      case 'pubrel': this.world.ordinary.completed(this, packet.messageId!); return
-      case 'puback': case 'pubcomp': this.acknowledged(packet.messageId!); return
-      case 'pubrec': this.receipt(packet); return
-      case 'pingreq': this.send(PINGRESP); return
-      case 'connect': this.malformed('a second CONNECT', 0x82); return // [MQTT-3.1.0-2]
-      case 'disconnect': this.disconnect(packet); return
-      case 'subscribe': case 'unsubscribe': this.subscribe(packet); return
-      default: this.malformed(`a client sends no ${packet.cmd}`, 0x82)
-    }
-  }
-
-  private subscribe (packet: ISubscribePacket | IUnsubscribePacket): void {
-    const filters = packet.cmd === 'subscribe' ? packet.subscriptions.map(s => s.topic) : packet.unsubscriptions
-    if (packet.cmd === 'subscribe') {
-      if (packet.subscriptions.some(s => s.nl === true && shareOf(s.topic) !== null)) { this.malformed('No Local on a shared subscription', 0x82); return } // [MQTT-3.8.3-4]
-    }
-    if (!filters.every(isFilter)) { this.malformed('wildcards where none may stand', 0x8f); return } // [MQTT-4.7.1-2] [MQTT-4.7.1-3] [MQTT-4.7.3-1]
-    this.subscribing = true
-    this.world.toAedes(this, packet)
-  }
-
-  private disconnect (packet: IDisconnectPacket): void {
-    const asked = packet.properties?.sessionExpiryInterval
-    if (asked !== undefined) {
-      if (asked > 0 && this.askedExpirySeconds === 0) { this.malformed('a Session Expiry Interval where CONNECT had none', 0x82); return } // [MQTT-3.14.2-2]
-      this.expirySeconds = this.world.connector.sessionExpiry(asked)
-      if (this.session.record !== null) this.session.record.sessionExpirySeconds = this.expirySeconds
-    }
-    this.leaving = (packet.reasonCode ?? 0) === 0 ? 'for good' : 'with will' // [MQTT-3.14.4-3]
+  /** SUBSCRIBE, UNSUBSCRIBE or DISCONNECT goes to Aedes. */
+  handOver (packet: Packet): void {
+    this.subscribing = packet.cmd !== 'disconnect'
     this.world.toAedes(this, packet)
   }
 
@@ -370,10 +263,13 @@ export class Connection implements Link, TopicLink, Sink, LiveConnection {
   /** For this turn's one write. Never waits, and never refuses: what may grow is bounded by who writes. */
   send (bytes: Buffer): void { if (this.phase !== 'closed') this.batch.push(bytes) }
 
+  /** Whether the client takes a packet of that size [MQTT-3.1.2-24]. */
+  fits (packet: Buffer): boolean { return this.maxPacketBytes === 0 || packet.length <= this.maxPacketBytes }
+
   deliver (out: Outgoing, qos: 0 | 1, packetId: number, dup: boolean, long: boolean): void {
     if (this.phase === 'closed') return
     let frame = publishFrame(out, qos, this.version === 5, long ? `u/${this.session.user}` : null)
-    if (this.maxPacketBytes !== 0 && frame.length > this.maxPacketBytes) return // what must not be lost was measured before [MQTT-3.1.2-24]
+    if (!this.fits(frame)) return // what must not be lost was measured before [MQTT-3.1.2-24]
     if (dup) frame = withDup(frame)
     if (qos === 0) this.batch.push(frame)
     else this.batch.push(frame, packetIdAt(frame), packetId)
@@ -398,15 +294,26 @@ export class Connection implements Link, TopicLink, Sink, LiveConnection {
     if (this.phase !== 'ready') return true
     const v5 = this.version === 5
     const nowMs = m.expiresMs === 0 ? 0 : this.world.clock.now()
-    const { alias, known } = this.topicAliasMaximum > 0 ? (this.aliases ??= new TopicAliases(this.topicAliasMaximum)).for(m.topic) : NO_ALIAS
-    const frame = alias === 0 && (ids.length === 0 || !v5)
+    const plain = ids.length === 0 || !v5
       ? sharedFrame(m, qos, dup, retain, v5, nowMs)
-      : topicFrame(m, { v5, qos, dup, retain, ids, alias, aliasKnown: known }, nowMs)
-    if (this.maxPacketBytes !== 0 && frame.length > this.maxPacketBytes) return false // [MQTT-3.1.2-24]
-    if (alias !== 0 && !known) this.aliases!.used(m.topic, alias)
+      : topicFrame(m, { v5, qos, dup, retain, ids, alias: 0, aliasKnown: false }, nowMs)
+    const frame = this.topicAliasMaximum === 0 ? plain : this.aliased(plain, m, { v5, qos, dup, retain, ids, alias: 0, aliasKnown: false }, nowMs)
+    if (!this.fits(frame)) return false // [MQTT-3.1.2-25]
     if (qos === 0) this.batch.push(frame)
     else this.batch.push(frame, packetIdAt(frame), packetId)
     return true
+  }
+
+  /** The same with a topic alias, if there is one for its topic. A new one makes the packet longer: not if it is then too long. */
+  private aliased (plain: Buffer, m: TopicMessage, f: TopicFrame, nowMs: number): Buffer {
+    this.aliases ??= new TopicAliases(this.topicAliasMaximum)
+    const { alias, known } = this.aliases.for(m.topic)
+    if (alias === 0) return plain
+    const frame = topicFrame(m, { ...f, alias, aliasKnown: known }, nowMs)
+    if (known) return frame
+    if (!this.fits(frame)) return plain
+    this.aliases.used(m.topic, alias)
+    return frame
   }
 
   release (packetId: number): void { this.send(ackFrame(0x62, packetId)) }
@@ -444,7 +351,9 @@ export class Connection implements Link, TopicLink, Sink, LiveConnection {
   /** CONNACK was written: the session takes up what it held, and what came meanwhile is read. */
   ready (held: [InboxFilter, 0 | 1][]): void {
     if (this.phase !== 'connecting') return
-    this.send(accepted(this, this.world.maxPacketBytes))
+    const welcome = accepted(this, this.world.maxPacketBytes)
+    if (!this.fits(welcome)) { this.close('broker'); return }
+    this.send(welcome)
     this.phase = 'ready'
     this.signedIn()
     this.wire.signedIn?.()
@@ -469,7 +378,11 @@ export class Connection implements Link, TopicLink, Sink, LiveConnection {
   }
 
   async authenticate (token: string): Promise<Verdict> { return await this.world.connector.again(this, token) }
-  refresh (identity: Identity): void { this.world.connector.watchExpiry(this, identity) }
+  refresh (identity: Identity): void {
+    this.world.connector.watchExpiry(this, identity)
+    this.world.ordinary.refreshed(this)
+  }
+
 
   /** Ends the connection; MQTT 5 clients are told why [MQTT-3.14.4-1]. Idempotent. */
   close (reason: CloseReason, code?: number): void {
@@ -503,9 +416,16 @@ export class Connection implements Link, TopicLink, Sink, LiveConnection {
 
   // ---- the stream that Aedes sees: it never gets bytes from it, and hears of its end by close()
 
-  /** SUBACK and UNSUBACK. Before that comes a CONNACK that cannot say what we offer: ours goes out in its place. */
+  /**
+   * SUBACK and UNSUBACK. Before that comes a CONNACK that cannot say what we offer: ours goes out in its place, and at
+   * that time: what waits for the session follows in a later write, when libraries have told their apps.
+   */
   write (bytes: Buffer | string): boolean {
     if (this.phase === 'ready') this.send(typeof bytes === 'string' ? Buffer.from(bytes) : bytes)
+    else if (!this.welcomed) {
+      this.welcomed = true
+      this.send(accepted(this, this.world.maxPacketBytes))
+    }
     return true
   }
 

@@ -121,14 +121,12 @@ export class Connector implements Connections {
   }
 
   private refuse (c: Connection, answer: Buffer | null): void {
-    if (answer !== null) c.send(answer)
+    if (answer !== null && c.fits(answer)) c.send(answer)
     c.close('broker')
   }
 
   /** Inside the session id's lock: the old connection is closed and over before the new one is there. */
   private async open (c: Connection, { packet, will }: Connect, device: DeviceId, id: SessionId, identity: Identity): Promise<void> {
-    // the device may have been removed since the credential was found good
-    if (await this.deps.signIn.isRevoked(identity, device)) { this.refuse(c, refusal(c.version, 'credential')); return }
     const old = this.deps.registry.get(id)
     if (old !== undefined) {
       if (old.session.grants.holds('evt')) old.deliver(Outgoing.json('evt', { type: 'replaced' }), 0, 0, false, old.session.grants.isLong('evt'))

@@ -7,7 +7,7 @@ import { asParleyError } from '../domain/errors.js'
 import { fewLevels, isTopicName, shareOf } from '../domain/filters.js'
 import type { SessionId } from '../domain/ids.js'
 import type { TopicMessage, TopicSubscription } from '../domain/topic-message.js'
-import { inboxFilter, isOurs } from '../domain/topics.js'
+import { isOurs, parseFilter } from '../domain/topics.js'
 import type { Clock } from '../ports/clock.js'
 import type { Logger } from '../ports/logger.js'
 import type { TopicChange, TopicStore } from '../ports/topics.js'
@@ -28,6 +28,9 @@ export interface OrdinaryDeps {
   draining (): boolean
 }
 
+/** Subscriptions of one session to ordinary topics, and bytes of their filters: they stay in memory while nobody is connected. */
+const MAX_SUBSCRIPTIONS = 10_000
+const MAX_FILTER_BYTES = 4 << 20
 const NOT_AUTHORIZED = 0x87
 const QUOTA_EXCEEDED = 0x97
 const SERVER_UNAVAILABLE = 0x88
@@ -60,6 +63,13 @@ export class Ordinary {
       delaySeconds: will?.willDelaySeconds ?? 0,
       expirySeconds: c.expirySeconds
     }, c.acl)
+  }
+
+  /** A new credential may bring other rules. */
+  refreshed (c: Connection): void {
+    const { user, device } = c.session
+    c.acl = new TopicAcl(this.deps.book, { ...c.identity!, user, device })
+    c.topics?.judgeBy(c.acl)
   }
 
   /** Nothing of the session stays. */
@@ -95,7 +105,7 @@ export class Ordinary {
       if (!isTopicName(m.topic) || !fewLevels(m.topic)) { c.malformed('a topic with wildcards, or of too many levels', 0x90); return } // [MQTT-3.3.2-2]
       if (!c.acl!.mayPublish(m.topic)) {
         this.deps.count.refused()
-        c.settle(pending, () => acknowledge(c, m, NOT_AUTHORIZED, { code: 'forbidden' }))
+        c.settle(pending, () => acknowledge(c, m, NOT_AUTHORIZED))
         return
       }
       const keeps = m.retain && (m.payload.length === 0 || this.deps.topics.retained.mayKeep(m.topic))
@@ -136,10 +146,20 @@ export class Ordinary {
 
   // ---- subscriptions
 
-  /** Whether a filter may be granted: one of the own inbox, or one that the rules allow. */
-  maySubscribe (c: Connection, filter: string): boolean {
-    if (inboxFilter(filter, c.session.user) !== null) return c.identity!.anonymous !== true
-    return fewLevels(filter) && shareOf(filter) !== 'bad' && c.acl!.maySubscribe(filter)
+  /** Which filters of a SUBSCRIBE may be granted: those of the own inbox, and those that the rules allow, up to a number. */
+  grants (c: Connection, filters: readonly string[]): boolean[] {
+    const fresh = new Set<string>()
+    let bytes = c.topics?.filterBytes ?? 0
+    return filters.map(filter => {
+      const wanted = parseFilter(filter, c.session.user)
+      if (wanted !== 'ordinary') return wanted !== 'foreign' && c.identity!.anonymous !== true
+      if (!fewLevels(filter) || shareOf(filter) === 'bad' || !c.acl!.maySubscribe(filter)) return false
+      if (fresh.has(filter) || c.topics?.subscriptions.has(filter) === true) return true
+      if ((c.topics?.subscriptions.size ?? 0) + fresh.size >= MAX_SUBSCRIPTIONS || bytes + filter.length > MAX_FILTER_BYTES) return false
+      fresh.add(filter)
+      bytes += filter.length
+      return true
+    })
   }
 
   /** Stores what was granted, before SUBACK. */

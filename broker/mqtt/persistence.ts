@@ -13,7 +13,7 @@ const NOTHING: Sub = { topic: '$nothing', qos: 0 }
 
 /**
  * What Aedes asks its persistence: subscriptions. Those to the inbox live in the device's record, those to ordinary
- * topics beside their queues. Messages do not come here (docs/adr/004).
+ * topics beside their queues. Messages do not come here (docs/adr/005).
  */
 export class SessionPersistence {
   constructor (private readonly devices: DeviceStore, private readonly ordinary: Ordinary, private readonly topics: Pick<Topics, 'filtersOf'>, private readonly connection: (id: string) => Connection | undefined) {}

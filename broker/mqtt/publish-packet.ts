@@ -9,6 +9,8 @@ export function readPublish (b: Buffer, start: number, body: number, end: number
   const flags = b[start]! & 15
   const qos = flags >> 1 & 3
   if (qos === 3) return new Malformed('QoS 3') // [MQTT-3.3.1-4]
+  const dup = (flags & 8) !== 0
+  if (dup && qos === 0) return new Malformed('DUP at QoS 0', 0x82) // [MQTT-3.3.1-2]
   if (body + 2 > end) return new Malformed('a PUBLISH without topic')
   let at = body + 2 + b.readUInt16BE(body)
   if (at > end) return new Malformed('a topic that is cut off')
@@ -21,7 +23,7 @@ export function readPublish (b: Buffer, start: number, body: number, end: number
     if (packetId === 0) return new Malformed('packet id 0', 0x82) // [MQTT-2.2.1-3]
     at += 2
   }
-  const arrived: Arrived = { topic, payload: b, qos: qos as 0 | 1 | 2, dup: qos > 0 && (flags & 8) !== 0, retain: (flags & 1) !== 0, packetId }
+  const arrived: Arrived = { topic, payload: b, qos: qos as 0 | 1 | 2, dup, retain: (flags & 1) !== 0, packetId }
   if (v5) {
     const length = variableInteger(b, at, end)
     if (length === null || length.end + length.value > end) return new Malformed('properties that are cut off')

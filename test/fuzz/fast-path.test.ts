@@ -91,7 +91,7 @@ function outcomeOfPublish (bytes: Buffer, version: number, received: Set<number>
     if (properties.length === 0) return CLOSED // their length is missing [MQTT-3.3.2.3.1]
     if (properties[0] !== 0 && properties.toString('hex', 0, 3) !== '020100') return null // mqtt-packet reads over their end
   }
-  if (p.topic === '') return CLOSED // [MQTT-4.7.3-1]
+  if (p.topic === '' || (p.dup && p.qos === 0)) return CLOSED // [MQTT-4.7.3-1] [MQTT-3.3.1-2]
   const packetId = p.messageId ?? 0
   if (p.qos === 2 && received.has(packetId)) return ''
   if (p.qos === 2) received.add(packetId)

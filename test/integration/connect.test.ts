@@ -69,7 +69,7 @@ describe('CONNACK says what is final', () => {
   })
 })
 
-describe('what is only for now closes without CONNACK', () => {
+describe('what is only for now closes without CONNACK [MQTT3-3.2.2-6 4.8.0-2]', () => {
   test.each([
     ['the provider says that it is down', () => ({ kind: 'down', why: 'for a test' })],
     ['the provider throws', () => { throw new Error('for a test') }],
@@ -151,7 +151,7 @@ describe('keep-alive', () => {
     return { p, clock, c: await p.client({ user: 'alice', ...o }) }
   }
 
-  test.each([3, 4, 5] as const)('silence for 1.5 times the keep-alive ends the connection, and no less does (version byte %i)', async version => {
+  test.each([3, 4, 5] as const)('silence for 1.5 times the keep-alive ends the connection, and no less does (version byte %i) [MQTT3-3.1.2-24] [MQTT5-3.1.2-22]', async version => {
     const { p, clock, c } = await silent({ version, keepalive: 10 })
     const by = await Bystanders.join(p)
     clock.advance(14_000)

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import mqtt, { type Packet } from 'mqtt-packet'
 import { Bystanders } from '../support/bystanders.js'
-import { field, packet } from '../support/bytes.js'
+import { field, packet, short } from '../support/bytes.js'
 import { Client, connectPacket } from '../support/client.js'
 import { FakeClock } from '../support/fake-clock.js'
 import { range } from '../support/inbox.js'
@@ -15,7 +15,6 @@ afterEach(async () => { await by.unharmed(); await closeAll() })
 type Version = 3 | 4 | 5
 const bytes = (version: Version, ...packets: object[]): Buffer => Buffer.concat(packets.map(packet => mqtt.generate(packet as Packet, { protocolVersion: version })))
 const hello = (version: Version): object => connectPacket({ user: 'mallory', version })
-const short = (...b: (number | string | Buffer)[]): Buffer => Buffer.concat(b.map(x => typeof x === 'number' ? Buffer.from([x]) : Buffer.from(x as string)))
 const connect5 = (properties: Buffer, flags = 2, ...payload: (string | Buffer)[]): Buffer => packet(0x10, short(field('MQTT'), 5, flags, 0, 0, properties.length, properties, field('phone'), ...payload))
 
 /** Writes and waits until the broker closes. */

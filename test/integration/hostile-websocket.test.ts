@@ -32,7 +32,7 @@ async function signedIn (): Promise<WebSocket> {
   return socket
 }
 
-test.each([['before CONNECT', false], ['after CONNACK', true]])('a text frame %s closes with 1003', async (_name, after) => {
+test.each([['before CONNECT', false], ['after CONNACK', true]])('a text frame %s closes with 1003 [MQTT-6.0.0-1]', async (_name, after) => {
   const socket = after ? await signedIn() : await webSocket(p.port('ws'))
   socket.send(after ? 'hello' : HELLO.toString('latin1'), { binary: false })
   expect(await closed(socket)).toBe(1003)

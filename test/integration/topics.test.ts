@@ -1,6 +1,8 @@
 import type { IPublishPacket } from 'mqtt-packet'
 import type { Client } from '../support/client.js'
 import { closeAll, startParley } from '../support/parley.js'
+import { SECRET } from '../support/door.js'
+import { hs256 } from '../support/token.js'
 
 afterEach(closeAll)
 const ALL = { acl: [{ allow: ['publish', 'subscribe'], topic: '#' }] }
@@ -218,4 +220,31 @@ test('$SYS tells admins of the node, now and again', async () => {
   expect(payloads(root, '$SYS/broker/version')[0]).toMatch(/^parley \d/)
   expect(await root.say('$SYS/broker/version', 'mine')).toMatchObject({ reasonCode: 0x87 })
   door.remove()
+})
+
+test('a new token brings its rules at once', async () => {
+  const p = await startParley({ ...ALL, auth: { jwt: { secret: SECRET } } })
+  const token = (acl: object[]): string => hs256({ sub: 'me', exp: Math.floor(Date.now() / 1000) + 600, acl }, SECRET)
+  const me = await p.client({ user: 'me', clean: true, version: 5, password: token([{ deny: ['publish'], topic: 'a' }]), subscribe: ['me/#', 'b'] })
+  expect(await me.say('a', 'x')).toMatchObject({ reasonCode: 0x87 })
+  expect((await me.rpc('auth.refresh', { token: token([{ deny: ['subscribe'], topic: 'b' }]) })).error).toBeUndefined()
+  expect(await me.say('a', 'x')).toMatchObject({ reasonCode: 0 })
+  await me.say('b', 'not delivered any more')
+  await me.settled()
+  expect([me.on('b'), await me.subscribe('b')]).toEqual([[], 0x87])
+})
+
+test('a session holds 10,000 subscriptions at most; the next is refused, and those it holds may be given back', async () => {
+  const p = await startParley(ALL)
+  const c = await p.client({ ...clean('c', 5), keepalive: 0 })
+  const subscribe = async (filters: string[]): Promise<number[]> => {
+    const messageId = c.id()
+    c.send({ cmd: 'subscribe', messageId, subscriptions: filters.map(topic => ({ topic, qos: 0 as const })) })
+    return (await c.answer('suback', messageId) as { granted: number[] }).granted
+  }
+  const granted = await subscribe(Array.from({ length: 10_001 }, (_, i) => `f/${i}`))
+  expect([granted.filter(g => g === 0).length, granted.at(-1)]).toEqual([10_000, 0x87])
+  expect(await subscribe(['f/1', 'one more', 'me/#'])).toEqual([0, 0x87, 0])
+  await c.unsubscribe('f/1')
+  expect(await subscribe(['one more'])).toEqual([0])
 })

@@ -21,19 +21,20 @@ const url = (protocol: string): string => {
 
 /** MQTT.js as an app would use it. */
 async function stock (protocol: string, version: 3 | 4 | 5, options: IClientOptions): Promise<{ client: MqttClient, got: (topic: string) => Promise<Record<string, unknown>> }> {
-  const client = await mqtt.connectAsync(url(protocol), {
+  const client = mqtt.connect(url(protocol), {
     protocolVersion: version, protocolId: version === 3 ? 'MQIsdp' : 'MQTT', ca: files.pair.cert, servername: 'localhost', reconnectPeriod: 0, ...options
   })
   clients.push(client)
   const heard = new Map<string, Record<string, unknown>>()
   let wake = (): void => {}
   client.on('message', (topic, payload) => { heard.set(topic, JSON.parse(payload.toString()) as Record<string, unknown>); wake() })
+  await new Promise<void>((resolve, reject) => { client.once('connect', () => { resolve() }); client.once('error', reject) }) // what waits for the device comes right behind CONNACK: the handler is there before
   return { client, got: async topic => { while (!heard.has(topic)) await new Promise<void>(resolve => { wake = resolve }); return heard.get(topic)! } }
 }
 
 const ways = ['mqtt', 'mqtts', 'ws', 'wss', 'http'].flatMap(protocol => ([3, 4, 5] as const).map(version => [protocol, version] as const))
 
-test.each(ways)('a stock client chats over %s with MQTT version byte %i', async (protocol, version) => {
+test.each(ways)('a stock client chats over %s with MQTT version byte %i [MQTT3-7.0.0-2 7.1.1-1] [MQTT5-4.2.0-1]', async (protocol, version) => {
   const [anna, ben] = [`anna-${protocol}-${version}`, `ben-${protocol}-${version}`]
   const b = await stock(protocol, version, { username: ben, clientId: 'phone', clean: false, properties: version === 5 ? { sessionExpiryInterval: 60 } : undefined })
   await b.client.subscribeAsync('me/#', { qos: 1 })

@@ -43,7 +43,7 @@ test('another path is 404; the listener has its own', async () => {
   expect((await fetch(`http://127.0.0.1:${p.port('ws')}/chat`)).status).toBe(426)
 })
 
-test.each([[['mqtt'], 'mqtt'], [['mqttv3.1'], 'mqttv3.1'], [['mqttv3.1', 'mqtt'], 'mqtt'], [['other', 'mqtt'], 'mqtt'], [[], '']])('of the subprotocols %j it takes %j', async (offered, taken) => {
+test.each([[['mqtt'], 'mqtt'], [['mqttv3.1'], 'mqttv3.1'], [['mqttv3.1', 'mqtt'], 'mqtt'], [['other', 'mqtt'], 'mqtt'], [[], '']])('of the subprotocols %j it takes %j [MQTT-6.0.0-4]', async (offered, taken) => {
   const p = await start()
   const socket = await webSocket(p.port('ws'), '/mqtt', {}, offered)
   expect(socket.protocol).toBe(taken)
@@ -66,7 +66,7 @@ test('pages of foreign origins are turned away: always with auth.dev, else as th
   ;(await webSocket(some.port('ws'))).terminate() // no browser
 })
 
-test('frames cut packets anywhere: a byte each, all in one, fragments of one', async () => {
+test('frames cut packets anywhere: a byte each, all in one, fragments of one [MQTT-6.0.0-2]', async () => {
   const p = await start()
   const stream = bytes(CONNECT, message(1), message(2), { cmd: 'pingreq' })
   const ways: [string, (s: WebSocket) => void][] = [

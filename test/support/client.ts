@@ -34,7 +34,7 @@ export class Client {
   private constructor (readonly socket: Duplex, readonly version: number) {
     const parser = mqtt.parser({ protocolVersion: version })
     parser.on('packet', (p: Packet) => {
-      if (this.acks && p.cmd === 'publish' && p.qos === 1) this.send({ cmd: 'puback', messageId: p.messageId! })
+      if (this.acks) this.acknowledge(p)
       this.heard.push(p)
       this.wake()
     })
@@ -106,6 +106,11 @@ export class Client {
       for (; at < this.heard.length; at++) fn(this.heard[at]!)
       if (!this.closed) await new Promise<void>(resolve => { this.waiting.push(resolve) })
     }
+  }
+
+  private acknowledge (p: Packet): void {
+    if (p.cmd === 'publish' && p.qos > 0) this.send({ cmd: p.qos === 1 ? 'puback' : 'pubrec', messageId: p.messageId! })
+    if (p.cmd === 'pubrel') this.send({ cmd: 'pubcomp', messageId: p.messageId! })
   }
 
   private wake (): void { for (const w of this.waiting.splice(0)) w() }

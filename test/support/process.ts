@@ -13,6 +13,8 @@ export interface Life {
   child: ChildProcess
   mqttPort: number
   httpPort: number
+  /** Port of the first listener of a protocol. */
+  port: (protocol: string) => number
   /** Everything it printed so far. */
   said: () => string
   /** kill -9, and until the process is gone. */
@@ -39,7 +41,7 @@ export class Home {
   }
 
   /**
-   * Starts a process; resolves once it logs `ready`. `openFiles`: it may open so many. `probe`: a module that runs in it
+   * Starts a process; resolves once it logs `ready`. `openFiles`: how many it may open. `probe`: a module that runs in it
    * from the start, beside a `gc()`, and hears messages of this process.
    */
   async start (main = MAIN, { openFiles, probe }: { openFiles?: number, probe?: string } = {}): Promise<Life> {
@@ -71,7 +73,7 @@ export class Home {
       this.#lives.delete(child)
       return child.exitCode
     }
-    return { child, mqttPort: port('mqtt'), httpPort: port('http'), said: () => said, kill9: async () => { await gone('SIGKILL') }, stop: async () => await gone('SIGTERM') }
+    return { child, mqttPort: port('mqtt'), httpPort: port('http'), port, said: () => said, kill9: async () => { await gone('SIGKILL') }, stop: async () => await gone('SIGTERM') }
   }
 
   /** Ends what still lives, and removes the folder. */

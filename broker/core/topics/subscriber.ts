@@ -43,7 +43,9 @@ interface Waiting { order: number, message: TopicMessage, qos: 1 | 2, retain: bo
  */
 export class Subscriber {
   readonly subscriptions = new Map<string, Held>()
-  acl: TopicAcl | null = null
+  /** Characters of its filters. */
+  filterBytes = 0
+  private acl: TopicAcl | null = null
   link: TopicLink | null = null
   /** When a session without connection ends, ms since the epoch; 0: it has one. */
   endsMs = 0
@@ -88,10 +90,9 @@ export class Subscriber {
 
   attach (link: TopicLink, acl: TopicAcl): void {
     this.link = link
-    this.acl = acl
+    this.judgeBy(acl)
     this.endsMs = 0
     this.loadedTo = 0
-    this.judgedVersion = -1
     this.pump()
   }
 
@@ -226,7 +227,8 @@ export class Subscriber {
 
   private transmit (link: TopicLink, message: TopicMessage, qos: 0 | 1 | 2, packetId: number, dup: boolean, retain: boolean, ids: readonly number[]): boolean {
     const { count, clock } = this.world
-    if (message.expiresMs !== 0 && message.expiresMs <= clock.now()) { count.dropped.expired++; return false }
+    // what was sent once does not expire [MQTT-3.3.2-5] [MQTT-4.3.3-7]
+    if (!dup && message.expiresMs !== 0 && message.expiresMs <= clock.now()) { count.dropped.expired++; return false }
     if (!link.give(message, qos, packetId, dup, retain, ids)) { count.dropped.large++; return false }
     count.delivered++
     return true
@@ -245,6 +247,11 @@ export class Subscriber {
 
   /** The subscriptions changed. */
   changed (): void { this.judgedVersion = -1 }
+
+  judgeBy (acl: TopicAcl): void {
+    this.acl = acl
+    this.judgedVersion = -1
+  }
 
   /** False: none is left, or as many as may be are on their way. */
   private giveRetained (): boolean {

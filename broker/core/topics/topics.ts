@@ -145,6 +145,7 @@ export class Topics {
   private hold (subscriber: Subscriber, subscription: TopicSubscription): void {
     const held: Held = { subscriber, subscription }
     subscriber.subscriptions.set(subscription.filter, held)
+    subscriber.filterBytes += subscription.filter.length
     subscriber.changed()
     const share = shareOf(subscription.filter)
     if (share === null || share === 'bad') { this.trie.add(subscription.filter, held); return }
@@ -160,6 +161,7 @@ export class Topics {
     const held = subscriber.subscriptions.get(filter)
     if (held === undefined) return
     subscriber.subscriptions.delete(filter)
+    subscriber.filterBytes -= filter.length
     subscriber.changed()
     const group = this.shares.get(filter)
     if (group === undefined) { this.trie.remove(filter, held); return }

@@ -1,0 +1,4 @@
+import { chats } from '../story.js'
+import { rumqttc } from './library.js'
+
+chats(rumqttc)

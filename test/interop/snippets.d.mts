@@ -1,0 +1,3 @@
+export function pieces (file: string): Map<string, string>
+export function filled (page: string): string
+export function shown (page: string): string[]
