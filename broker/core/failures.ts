@@ -64,12 +64,3 @@ export class Failures {
 
   #now (tally: Tally): number { return tally.failures * 2 ** (-Math.max(0, this.clock.now() - tally.atMs) / HALF_LIFE_MS) }
 }
-
-/** What counts as one address: an IPv6 customer has a network of 64 bits, and all addresses in it. */
-export function networkOf (address: string): string {
-  if (!address.includes(':')) return address
-  const [before = '', after] = address.split('::')
-  const head = before.split(':')
-  if (after !== undefined) while (head.length < 4) head.push('0') // a :: this early stands for at least the rest of the network
-  return head.slice(0, 4).map(group => group === '' ? '0' : group).join(':')
-}

@@ -1,8 +1,9 @@
 import { looksLikeJwt } from '../domain/claims.js'
 import type { Credentials, Verdict } from '../domain/identity.js'
+import { networkOf } from '../domain/network.js'
 import type { Clock, Timer } from '../ports/clock.js'
 import type { TicketStore } from '../ports/tickets.js'
-import { Failures, networkOf } from './failures.js'
+import { Failures } from './failures.js'
 import { isTicket, type Tickets } from './tickets.js'
 
 /** Refusals held back at the same time, of all addresses; over it the socket is closed. */

@@ -352,9 +352,6 @@ export class Connection implements Link, TopicLink, Sink, Receiver, LiveConnecti
   /** CONNACK was written: the session takes up what it held, and what came meanwhile is read. */
   ready (held: [InboxFilter, 0 | 1][]): void {
     if (this.phase !== 'connecting') return
-    const welcome = accepted(this, this.world.maxPacketBytes)
-    if (!this.fits(welcome)) { this.close('broker'); return }
-    this.send(welcome)
     this.phase = 'ready'
     this.signedIn()
     this.wire.signedIn?.()
@@ -424,11 +421,15 @@ export class Connection implements Link, TopicLink, Sink, Receiver, LiveConnecti
    */
   write (bytes: Buffer | string): boolean {
     if (this.phase === 'ready') this.send(typeof bytes === 'string' ? Buffer.from(bytes) : bytes)
-    else if (!this.welcomed) {
-      this.welcomed = true
-      this.send(accepted(this, this.world.maxPacketBytes))
-    }
+    else if (!this.welcomed) this.welcome()
     return true
+  }
+
+  private welcome (): void {
+    this.welcomed = true
+    const connack = accepted(this, this.world.maxPacketBytes)
+    if (this.fits(connack)) this.send(connack)
+    else this.close('broker') // [MQTT-3.1.2-24]
   }
 
   get destroyed (): boolean { return this.phase === 'closed' }

@@ -1,4 +1,4 @@
-import { networkOf } from './address.js'
+import { networkOf } from '../domain/network.js'
 
 /** Somebody who has not signed in. */
 export interface Newcomer { close (): void }
