@@ -149,6 +149,7 @@ export class Connection implements Link, TopicLink, Sink, Receiver, LiveConnecti
   /** Aedes works on a SUBSCRIBE or UNSUBSCRIBE: what follows it in the same flight counts on it, and waits. */
   private subscribing = false
   private readonly connectTimer: Timer
+  private linger: Timer | null = null
 
   constructor (private readonly wire: Wire, readonly origin: Origin, private readonly world: MqttWorld, connectTimeoutMs: number) {
     this.batch = new WriteBatch(wire, world.batcher, () => this.flushing())
@@ -391,12 +392,13 @@ export class Connection implements Link, TopicLink, Sink, Receiver, LiveConnecti
     this.batch.flush()
     this.phase = 'closed'
     this.wire.destroySoon()
-    this.world.clock.after(LINGER_MS, () => this.wire.destroy())
+    this.linger = this.world.clock.after(LINGER_MS, () => this.wire.destroy())
     this.end(reason)
   }
 
   /** The wire is gone. */
   wireClosed (): void {
+    this.linger?.cancel() // or each of a flood of connections would stay in memory until then
     if (this.phase === 'closed') return
     this.phase = 'closed'
     this.end('closed')

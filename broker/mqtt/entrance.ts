@@ -199,7 +199,7 @@ export class Entrance {
   private carry (s: Socket, guest: Guest): void {
     const c = this.connection(s, guest)
     s.on('data', (chunk: Buffer) => c.data(chunk))
-    s.on('end', () => { c.wireClosed(); s.destroySoon() })
+    s.on('end', () => { c.close('closed') })
     s.on('close', () => c.wireClosed())
   }
 

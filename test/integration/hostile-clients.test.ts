@@ -2,7 +2,7 @@ import type { Socket } from 'node:net'
 import mqtt, { type Packet } from 'mqtt-packet'
 import { Bystanders } from '../support/bystanders.js'
 import { FakeClock } from '../support/fake-clock.js'
-import { range } from '../support/inbox.js'
+import { fill, range } from '../support/inbox.js'
 import { closeAll, type Parley, startParley } from '../support/parley.js'
 
 let p: Parley
@@ -60,6 +60,21 @@ test('a client that never reads is sent its window and no more, and gets the res
   zero.socket.resume()
   await frozen.got('me/msg', n)
   await zero.got('me/msg', n)
+})
+
+test('who says that no more comes, and does not read, is cut off: what waits for it does not keep its socket', async () => {
+  const clock = new FakeClock()
+  const q = await startParley({}, clock)
+  const frozen = await q.client({ user: 'bob' })
+  await frozen.subscribe('me/msg', 0)
+  frozen.socket.pause()
+  const alice = await q.client({ user: 'alice' })
+  const size = 60_000
+  await fill(alice, 'u/bob/msg', 2 * KERNEL_BYTES / size, () => 'x'.repeat(size))
+  const connections = async (): Promise<string | undefined> => /^parley_connections (\d+)$/m.exec(await (await q.http('/metrics')).text())?.[1]
+  expect(await connections()).toBe('2')
+  frozen.socket.end()
+  while (await connections() !== '1') { clock.advance(500); await alice.settled() }
 })
 
 test('keep-alive ends who neither reads nor writes', async () => {

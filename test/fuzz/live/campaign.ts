@@ -7,8 +7,8 @@ import { type Sample, Target } from './target.js'
 const MAX_PAUSE_MS = 1000
 /** What live memory may differ between the second and the last fifth of a run. */
 const MAX_GROWTH_BYTES = 24 << 20
-/** Too few inputs say nothing about growth: caches fill first. */
-const GROWTH_FROM_INPUTS = 50_000
+/** Too few inputs say nothing about growth: caches fill first, and what is kept of entries takes 150,000 inputs for that. */
+const GROWTH_FROM_INPUTS = 500_000
 const SAMPLES = 50
 /** Scripts that ended last and may yet be to blame for what the process does now. */
 const LAST_SCRIPTS = 50

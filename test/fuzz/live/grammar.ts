@@ -44,7 +44,7 @@ function props (d: Dice, s: Speaker, type: number, not: readonly number[] = []):
 /** A CONNECT that is accepted. `plainly`: with nothing that a test of what comes after it would have to mind. */
 export function connect (d: Dice, s: Speaker, o: { clean: boolean, will?: boolean, plainly?: boolean } = { clean: d.chance(50), will: d.chance(30) }): RawPacket {
   const will = o.will === true
-  const flags = 0x80 | (d.chance(50) ? 0x40 : 0) | (o.clean ? 2 : 0) | (will ? 4 | d.int(3) << 3 | d.int(2) << 5 : 0)
+  const flags = 0x80 | (d.chance(10) ? 0x40 : 0) | (o.clean ? 2 : 0) | (will ? 4 | d.int(3) << 3 | d.int(2) << 5 : 0)
   const five = o.plainly === true ? [properties([Buffer.concat([Buffer.from([0x11]), long(o.clean ? 0 : 600)])])] : props(d, s, 1, [0x15, 0x16])
   return { head: 0x10, fields: [
     text(s.version === 3 ? 'MQIsdp' : 'MQTT'), plain(s.version), plain(flags), rest(word(o.plainly === true ? 0 : d.pick(NUMBERS))),

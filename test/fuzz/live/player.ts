@@ -23,6 +23,13 @@ export type Verdict = 'answered' | 'closed' | 'left'
 /** Something that must not be. */
 export class Misbehaviour extends Error {}
 
+let opened = 0
+/**
+ * Where a socket comes from. Spoilt names and passwords are guesses, and an address that guesses may soon open few
+ * connections: so each comes from another one, where all of 127.0.0.0/8 is this machine.
+ */
+const address = (): string | undefined => process.platform === 'linux' ? `127.1.${(++opened >> 8) % 256}.${1 + opened % 254}` : undefined
+
 /** One socket of the attack. Whatever the broker writes to it must be MQTT. */
 class Line {
   /** Packets that came, by their kind. */
@@ -56,7 +63,7 @@ class Line {
   }
 
   static async open (port: number, version: Version): Promise<Line> {
-    const socket = open({ port, host: '127.0.0.1', noDelay: true, allowHalfOpen: true })
+    const socket = open({ port, host: '127.0.0.1', localAddress: address(), noDelay: true, allowHalfOpen: true })
     const line = new Line(socket, version)
     await new Promise<void>((resolve, reject) => { socket.once('connect', () => resolve()); socket.once('error', reject) })
     // the broker's FIN ends it, as it does for any client
