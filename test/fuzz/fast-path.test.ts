@@ -69,7 +69,7 @@ function outcome (bytes: Buffer, version: number, received: Set<number>): string
   const ids = [id >> 8, id & 255] as const
   switch (p.cmd) {
     case 'puback': case 'pubcomp': return `acknowledges ${id}`
-    case 'pubrec': return (p.reasonCode ?? 0) >= 0x80 ? `acknowledges ${id}` : version === 5 ? answered(0x62, 3, ...ids, 0x92) : answered(0x62, 2, ...ids)
+    case 'pubrec': return (p.reasonCode ?? 0) >= 0x80 ? `acknowledges ${id}` : version === 5 ? answered(0x62, 4, ...ids, 0x92, 0) : answered(0x62, 2, ...ids)
     case 'pubrel': received.delete(id); return `completes ${id}`
     case 'pingreq': return answered(0xd0, 0)
     case 'subscribe': return p.subscriptions.every(s => isFilter(s.topic)) ? `aedes subscribe ${id}` : CLOSED
@@ -117,7 +117,7 @@ const publish = fc.record({ topic: fc.oneof(topic, bad), qos: fc.constantFrom(0,
     return packet(0x30 | qos << 1 | flags, whole.subarray(0, Math.max(0, whole.length - cut)))
   })
 /** Heads of PUBACK and PINGREQ, with flags too, and bodies about right; then anything. */
-const short = fc.tuple(fc.constantFrom(0x40, 0x40, 0x41, 0x48, 0xc0, 0xc0, 0xc2, 0x62, 0x60, 0xe0), fc.oneof(fc.constantFrom([], [0], [0, 0], [0, 9], [255, 255], [0, 9, 0], [0, 9, 0x10, 0], [0, 9, 0x80, 4, 0x1f, 0, 1, 97], [0, 9, 0x7f]), fc.array(fc.nat(255), { maxLength: 5 })))
+const short = fc.tuple(fc.constantFrom(0x40, 0x40, 0x41, 0x48, 0x50, 0xc0, 0xc0, 0xc2, 0x62, 0x60, 0xe0), fc.oneof(fc.constantFrom([], [0], [0, 0], [0, 9], [255, 255], [0, 9, 0], [0, 9, 0x10, 0], [0, 9, 0x80, 4, 0x1f, 0, 1, 97], [0, 9, 0x7f]), fc.array(fc.nat(255), { maxLength: 5 })))
   .map(([head, body]) => packet(head, Buffer.from(body)))
 const filters = fc.tuple(fc.constantFrom(0x82, 0xa2), fc.array(topic, { maxLength: 3 }), fc.constantFrom([], [0], [1])).map(([head, all, options]) => packet(head, Buffer.concat([Buffer.from([0, 9]), ...all.flatMap(t => [field(t), Buffer.from(options)])])))
 const anything = fc.tuple(fc.nat(255), fc.uint8Array({ maxLength: 20 })).map(([head, body]) => packet(head, Buffer.from(body)))
