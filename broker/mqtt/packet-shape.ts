@@ -122,7 +122,7 @@ function filters (w: Walk, type: 8 | 10, five: boolean): void {
   if (w.left === 0) w.fail('no filter', PROTOCOL_ERROR) // [MQTT-3.8.3-2] [MQTT-3.10.3-2]
   while (w.left > 0) {
     w.text()
-    if (type === 8) w.skip(1)
+    if (type === 8 && (w.byte() & 0x30) === 0x30 && five) w.fail('Retain Handling 3', PROTOCOL_ERROR) // MQTT 5, 3.8.3.1
   }
 }
 

@@ -156,7 +156,7 @@ describe('what is malformed or a protocol error ends the connection, in MQTT 5 w
     ['No Local on a shared subscription [MQTT5-3.8.3-4]', PROTOCOL_ERROR, subscribe(5, '$share/x/a', 5)],
     ['`+` in a share name [MQTT5-4.8.2-2]', FILTER_INVALID, subscribe(5, '$share/x+/a')],
     ['`#` in a share name [MQTT5-4.8.2-2]', FILTER_INVALID, subscribe(5, '$share/#/a')],
-    ['Retain Handling 3', MALFORMED, subscribe(5, 'a', 0x31)],
+    ['Retain Handling 3', PROTOCOL_ERROR, subscribe(5, 'a', 0x31)],
     ['Subscription Identifier 0', PROTOCOL_ERROR, packet(0x82, short(0, 9, 2, 0x0b, 0, field('a'), 1))]
   ])('in MQTT 5: %s', async (_title, reason, bytes) => {
     expectFarewell(await answersTo(5, bytes), reason)

@@ -17,7 +17,7 @@ async function asked (bytes: Buffer): Promise<string> {
   socket.on('error', () => {}) // it may be reset while we still write
   socket.end(bytes)
   await once(socket, 'close')
-  return Buffer.concat(got).toString()
+  return Buffer.concat(got).toString().replace(/^HTTP\/1\.1 100 Continue\r\n\r\n/, '') // no answer yet
 }
 
 const text = fc.oneof(fc.string({ maxLength: 20 }), fc.constantFrom('', '/', 'x'.repeat(20_000), '\0', '\r\n', '%00', '%', '../', '%2e%2e', '__proto__', '\u00e9'))

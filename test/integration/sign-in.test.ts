@@ -114,19 +114,17 @@ test('guessing over TLS: hashing is bounded, and the right password from another
     const carol = await p.client({ user: 'carol', password: 'carol', subscribe: ['me/#'] })
     const sockets = await Promise.all(Array.from({ length: 150 }, async () => Client.over(await tlsSocket(p.port('mqtts'), files))))
     const attacks = Promise.all(sockets.map(async (c, i) => { await c.hello({ user: 'alice', password: `guess-${i}` }).catch(() => {}) }))
-    const began = performance.now()
     const socket = await tlsSocket(p.port('mqtts'), files, { localAddress: '127.0.0.2' })
     const alice = Client.over(socket)
     await alice.hello({ user: 'alice', password: 'right' })
-    const tookMs = performance.now() - began
     expect(alice.connack.returnCode).toBe(0)
+    expect(sockets.some(c => !c.closed && c.heard.length === 0)).toBe(true) // not behind those that wait
     await alice.say('u/carol/msg', { body: 'hello' })
     await carol.got('me/msg', 1)
     await attacks
     const answered = sockets.filter(c => c.heard.length > 0)
     expect(answered.every(c => c.connack.returnCode === 4)).toBe(true)
     expect(answered.length).toBeLessThanOrEqual(5 + 4 + 33) // of one burst: what is free, at once, and waited for a hash
-    expect(tookMs).toBeLessThan(5000) // not behind the 32 that wait for a hash
     alice.destroy()
   } finally { files.remove() }
 }, 60_000)

@@ -12,7 +12,6 @@ function readingMs (prefix: string): number {
 }
 
 test('characters that stand for what is no UTF-8 are read as fast as any others', () => {
-  readingMs('abc')
-  const usualMs = readingMs('abc')
-  expect(readingMs('\ufffd')).toBeLessThan(usualMs * 10) // when each was looked for in all bytes: 60 times
+  const least = (prefix: string): number => Math.min(...Array.from({ length: 5 }, () => readingMs(prefix))) // what else the machine does only adds
+  expect(least('\ufffd')).toBeLessThan(least('abc') * 10) // when each was looked for in all bytes: 60 times
 })
