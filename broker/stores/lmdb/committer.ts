@@ -72,7 +72,7 @@ export interface Appender {
   abandoned (why: Error): void
 }
 
-interface Write { run: (tx: Tx) => void, resolve: () => void, reject: (e: Error) => void }
+interface Write { run: (tx: Tx) => void, waits: boolean, resolve: () => void, reject: (e: Error) => void }
 
 const RETRY_MS = { first: 100, longest: 1000 }
 const PROBE = Buffer.from('?')
@@ -83,7 +83,7 @@ const SLOW_COMMIT_MS = 10_000
 
 /**
  * Group commit: one commit is in flight; the next takes all that came meanwhile. After a failure it goes on trying,
- * with the log's part unchanged, and tells the callers of other writes.
+ * with the log's part and the writes that wait unchanged, and tells the callers of other writes.
  */
 export class Committer {
   readonly #dbs: Databases
@@ -106,11 +106,15 @@ export class Committer {
 
   serve (appender: Appender): void { this.#appender = appender }
 
-  /** `run` is called while the next commit is put together; durable when it resolves. Rejects with `unavailable`. */
-  write (run: (tx: Tx) => void): Promise<void> {
+  /**
+   * `run` is called while the next commit is put together; durable when it resolves. Rejects with `unavailable`: at the
+   * first commit that fails or, with `waits`, only when the store is closed before one succeeds. Writes that wait keep
+   * their order; `run` is called again for each try.
+   */
+  write (run: (tx: Tx) => void, { waits = false } = {}): Promise<void> {
     if (this.#closing) return Promise.reject(unavailable('the store is closed'))
     return new Promise((resolve, reject) => {
-      this.#writes.push({ run, resolve, reject })
+      this.#writes.push({ run, waits, resolve, reject })
       this.wake()
     })
   }
@@ -161,7 +165,9 @@ export class Committer {
         return true
       } catch (e) {
         this.#failed(e)
-        for (const w of writes) w.reject(unavailable(this.#why!, e))
+        const again: Write[] = []
+        for (const w of writes) if (w.waits && !this.#closing) again.push(w); else w.reject(unavailable(this.#why!, e))
+        this.#writes = [...again, ...this.#writes]
         if (this.#closing) {
           this.#appender?.abandoned(unavailable(this.#why!, e))
           return false

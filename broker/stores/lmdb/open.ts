@@ -66,7 +66,6 @@ async function assemble (dbs: Databases, dir: string, opts: LmdbOptions, undo: (
     throw e
   }
   const log = new LmdbLogStore(dbs, committer, heads, reader, tails, opts.now ?? Date.now)
-  const topics = new LmdbTopicStore(dbs, committer)
   let closing: Promise<void> | undefined
   return {
     log,
@@ -75,12 +74,11 @@ async function assemble (dbs: Databases, dir: string, opts: LmdbOptions, undo: (
     devices: new LmdbDeviceStore(dbs, committer),
     tickets: new LmdbTicketStore(dbs, committer),
     directory: new LmdbDirectory(dbs, committer),
-    topics,
+    topics: new LmdbTopicStore(dbs, committer),
     epoch,
     health: () => committer.health(),
     close: () => closing ??= (async () => {
       log.close()
-      await topics.close()
       await committer.close()
       await dbs.root.close()
       undo()

@@ -4,7 +4,6 @@ import type { TopicMessage, TopicSubscription } from '../../domain/topic-message
 import type { QueuedMessage, StoredSession, StoredWill, TopicChange, TopicStore } from '../../ports/topics.js'
 import type { Committer, Tx } from './committer.js'
 import type { Databases } from './database.js'
-import { unavailable } from './failure.js'
 import { firstSeqOf, join, type Key, rangeOf, u48 } from './keys.js'
 import { packU48, unpackU48 } from './rows.js'
 import { scan } from './scan.js'
@@ -12,7 +11,6 @@ import { bodyOf, expiryOf, packMessage, packPlace, unpackMessage, unpackPlace } 
 
 /** A topic or filter up to this many bytes is its own key, behind a session id of up to 1,665; of a longer one the hash is. */
 const MAX_PLAIN_BYTES = 256
-const RETRY_MS = { first: 100, longest: 1000 }
 const NONE = Buffer.alloc(0)
 const WILL_FIELDS = 18
 
@@ -22,13 +20,8 @@ function topicKey (topic: string): Key {
   return bytes.length <= MAX_PLAIN_BYTES ? bytes.toString('latin1') : `\u00ff${createHash('sha256').update(bytes).digest('base64')}`
 }
 
-interface Waiting { changes: readonly TopicChange[], resolve: () => void, reject: (e: Error) => void }
-
 /** Ordinary topics in the same environment as the log. */
 export class LmdbTopicStore implements TopicStore {
-  private waiting: Waiting[] = []
-  private running: Promise<void> | null = null
-  private closed = false
   private nextBody: number
 
   constructor (private readonly dbs: Databases, private readonly committer: Committer) {
@@ -37,40 +30,7 @@ export class LmdbTopicStore implements TopicStore {
   }
 
   commit (changes: readonly TopicChange[]): Promise<void> {
-    if (this.closed) return Promise.reject(unavailable('the store is closed'))
-    return new Promise((resolve, reject) => {
-      this.waiting.push({ changes, resolve, reject })
-      this.running ??= this.run()
-    })
-  }
-
-  /** Takes no more; what waits is committed, or given up if that fails. */
-  async close (): Promise<void> {
-    this.closed = true
-    await this.running
-  }
-
-  /** One commit at a time, each with all that came meanwhile; a failed one is tried again before what follows, so that the order stays. */
-  private async run (): Promise<void> {
-    while (this.waiting.length > 0) {
-      const batch = this.waiting
-      this.waiting = []
-      const failure = await this.until(batch)
-      for (const w of batch) failure === null ? w.resolve() : w.reject(failure)
-    }
-    this.running = null
-  }
-
-  private async until (batch: readonly Waiting[]): Promise<Error | null> {
-    for (let wait = RETRY_MS.first; ; wait = Math.min(2 * wait, RETRY_MS.longest)) {
-      try {
-        await this.committer.write(tx => { for (const { changes } of batch) for (const c of changes) this.apply(tx, c) })
-        return null
-      } catch (e) {
-        if (this.closed) return e as Error
-        await new Promise(resolve => setTimeout(resolve, wait))
-      }
-    }
+    return this.committer.write(tx => { for (const c of changes) this.apply(tx, c) }, { waits: true })
   }
 
   private apply (tx: Tx, c: TopicChange): void {
