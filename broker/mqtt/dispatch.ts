@@ -7,7 +7,7 @@ import { isFilter, isOurs, type Publish } from '../domain/topics.js'
 import { type Answering, isFirst } from './answers.js'
 import type { Arrived } from './arrived.js'
 import { ackFrame, decode, encode, PINGRESP } from './frames.js'
-import { Malformed } from './properties.js'
+import { Malformed } from './walk.js'
 import { readPublish } from './publish-packet.js'
 import { TopicAliases } from './topic-aliases.js'
 

@@ -1,7 +1,7 @@
 import mqtt, { type Packet } from 'mqtt-packet'
 import type { Outgoing } from '../core/outgoing.js'
 import { malformation } from './packet-shape.js'
-import { Malformed } from './properties.js'
+import { Malformed } from './walk.js'
 
 /** Size of the Variable Byte Integer that holds `n` [MQTT-1.5.5]. */
 export const lengthBytes = (n: number): number => n < 128 ? 1 : n < 16_384 ? 2 : n < 2_097_152 ? 3 : 4

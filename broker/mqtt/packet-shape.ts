@@ -1,4 +1,4 @@
-import { Malformed, utf8, variableInteger } from './properties.js'
+import { type Malformed, Walk } from './walk.js'
 
 type PropertyKind = 'flag' | 'word' | 'long' | 'length' | 'text' | 'data' | 'pair'
 /** The properties of a will stand in a CONNECT and are not those of a CONNECT. */
@@ -27,58 +27,19 @@ const PROPERTIES = new Map<number, { kind: PropertyKind, where: readonly number[
 ] as const).map(([code, kind, where]) => [code, { kind, where }]))
 const USER_PROPERTY = 0x26
 
-/** Walks over the bytes of a packet. After the first thing that is wrong it stands at the end, and stays there. */
-class Walk {
-  wrong: Malformed | undefined = undefined
-  constructor (private readonly b: Buffer, private at: number, private readonly end: number) {}
-
-  get left (): number { return this.end - this.at }
-
-  fail (why: string | Malformed, code?: number): void {
-    this.wrong ??= typeof why === 'string' ? new Malformed(why, code) : why
-    this.at = this.end
-  }
-
-  skip (n: number): void {
-    if (n > this.left) this.fail('it ends too early')
-    else this.at += n
-  }
-
-  byte (): number {
-    this.skip(1)
-    return this.wrong === undefined ? this.b[this.at - 1]! : 0
-  }
-
-  word (): number { return this.byte() << 8 | this.byte() }
-
-  length (): number {
-    const v = variableInteger(this.b, this.at, this.end)
-    if (v === null) { this.fail('a length that is cut off, or has more than four bytes'); return 0 }
-    this.at = v.end
-    return v.value
-  }
-
-  data (): void { this.skip(this.word()) }
-
-  text (): void {
-    const n = this.word()
-    this.skip(n)
-    if (this.wrong !== undefined) return
-    const s = utf8(this.b, this.at - n, this.at)
-    if (s instanceof Malformed) this.fail(s)
-  }
-
+/** Walks over what other packets than PUBLISH hold. */
+class Fields extends Walk {
   packetId (): void { if (this.word() === 0) this.fail('no packet id', PROTOCOL_ERROR) } // [MQTT-2.2.1-3]
 
   properties (type: number): void {
     const n = this.length()
     if (n > this.left) this.fail('properties longer than their packet')
     if (n === 0 || this.wrong !== undefined) return
-    const inside = new Walk(this.b, this.at, this.at + n)
+    const inside = new Fields(this.b, this.at, this.at + n)
     const seen = new Set<number>()
     while (inside.left > 0) inside.property(type, seen)
     if (inside.wrong !== undefined) this.fail(inside.wrong)
-    else this.at += n
+    else this.skip(n)
   }
 
   private property (type: number, seen: Set<number>): void {
@@ -99,7 +60,7 @@ class Walk {
   }
 }
 
-function connect (w: Walk): void {
+function connect (w: Fields): void {
   w.text()
   const five = w.byte() === 5
   const flags = w.byte()
@@ -116,7 +77,7 @@ function connect (w: Walk): void {
 }
 
 /** SUBSCRIBE and UNSUBSCRIBE. */
-function filters (w: Walk, type: 8 | 10, five: boolean): void {
+function filters (w: Fields, type: 8 | 10, five: boolean): void {
   w.packetId()
   if (five) w.properties(type)
   if (w.left === 0) w.fail('no filter', PROTOCOL_ERROR) // [MQTT-3.8.3-2] [MQTT-3.10.3-2]
@@ -127,7 +88,7 @@ function filters (w: Walk, type: 8 | 10, five: boolean): void {
 }
 
 /** A reason and properties, both of which may be left out from the end on. */
-function reason (w: Walk, type: number, five: boolean): void {
+function reason (w: Fields, type: number, five: boolean): void {
   if (!five || w.left === 0) return
   w.skip(1)
   if (w.left > 0) w.properties(type)
@@ -141,7 +102,7 @@ function reason (w: Walk, type: number, five: boolean): void {
  */
 export function malformation (bytes: Buffer, version: number): Malformed | undefined {
   const type = bytes[0]! >> 4
-  const w = new Walk(bytes, 1, bytes.length)
+  const w = new Fields(bytes, 1, bytes.length)
   const five = version === 5
   if (w.length() !== w.left) w.fail('it is not as long as it says')
   switch (type) {

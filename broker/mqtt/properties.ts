@@ -1,4 +1,5 @@
-import { isUtf8 } from 'node:buffer'
+import { isTopicName } from '../domain/filters.js'
+import { type Malformed, Walk } from './walk.js'
 
 /** The properties of a PUBLISH or a will [MQTT-2.2.2]. */
 export interface Properties {
@@ -14,11 +15,6 @@ export interface Properties {
   user: readonly (readonly [string, string])[]
   /** Those that are passed on to receivers, as they came; a copy. */
   passedOn: Buffer
-}
-
-/** Why a packet is not MQTT, and the reason code that says so [MQTT-4.13.1-1]. */
-export class Malformed {
-  constructor (readonly why: string, readonly code = 0x81) {}
 }
 
 const PROTOCOL_ERROR = 0x82
@@ -38,95 +34,41 @@ export const OF_WILL: ReadonlySet<number> = new Set([PAYLOAD_FORMAT, EXPIRY, CON
 
 export const NO_BYTES = Buffer.alloc(0)
 
-/** The Variable Byte Integer at `at`, and where it ends; null: it is none [MQTT-1.5.5]. */
-export function variableInteger (b: Buffer, at: number, end: number): { value: number, end: number } | null {
-  let value = 0
-  for (let shift = 1, n = 0; n < 4 && at < end; shift *= 128, n++) {
-    const byte = b[at++]!
-    value += (byte & 127) * shift
-    if (byte < 128) return { value, end: at }
-  }
-  return null
-}
-
-/** The UTF-8 string between `at` and `end`, or what is wrong with it [MQTT-1.5.4-1] [MQTT-1.5.4-2]. */
-export function utf8 (b: Buffer, at: number, end: number): string | Malformed {
-  const s = b.toString('utf8', at, end)
-  // what is no UTF-8 becomes U+FFFD
-  if (s.includes('\ufffd') && !isUtf8(b.subarray(at, end))) return new Malformed('a string that is no UTF-8')
-  return s.includes('\0') ? new Malformed('a NUL in a string') : s
-}
+type Values = Omit<Properties, 'user' | 'passedOn'>
 
 /** Reads the properties between `at` and `end`, without the length in front. */
 export function readProperties (b: Buffer, at: number, end: number, allowed: ReadonlySet<number>): Properties | Malformed {
-  const p: Omit<Properties, 'user' | 'passedOn'> = {}
+  const w = new Walk(b, at, end)
+  const values: Values = {}
   const user: [string, string][] = []
   const passedOn: Buffer[] = []
   const seen = new Set<number>()
-  const cutOff = new Malformed('a property is cut off')
-  let failure: Malformed | null = null
-  const field = (): Buffer | null => {
-    if (at + 2 > end) return null
-    const start = at + 2
-    const stop = start + b.readUInt16BE(at)
-    if (stop > end) return null
-    at = stop
-    return b.subarray(start, stop)
-  }
-  const text = (): string | null => {
-    const f = field()
-    if (f === null) return null
-    const s = utf8(f, 0, f.length)
-    if (typeof s === 'string') return s
-    failure = s
-    return null
-  }
-  while (at < end) {
-    const start = at
-    const id = b[at++]!
-    if (!allowed.has(id)) return new Malformed(`property ${id} does not belong here`, PROTOCOL_ERROR)
-    if (id !== USER && seen.has(id)) return new Malformed(`property ${id} is given twice`, PROTOCOL_ERROR)
+  while (w.left > 0) {
+    const start = w.at
+    const id = w.byte()
+    if (!allowed.has(id)) w.fail(`property ${id} does not belong here`, PROTOCOL_ERROR)
+    else if (id === USER) user.push([w.text(), w.text()])
+    else if (seen.has(id)) w.fail(`property ${id} is given twice`, PROTOCOL_ERROR)
+    else read(w, id, values)
     seen.add(id)
-    switch (id) {
-      case PAYLOAD_FORMAT:
-        if (at + 1 > end) return cutOff
-        p.payloadFormat = b[at++]!
-        if (p.payloadFormat > 1) return new Malformed('Payload Format Indicator is neither 0 nor 1', PROTOCOL_ERROR)
-        break
-      case EXPIRY: case WILL_DELAY: {
-        if (at + 4 > end) return cutOff
-        const seconds = b.readUInt32BE(at)
-        if (id === EXPIRY) p.expirySeconds = seconds
-        else p.willDelaySeconds = seconds
-        at += 4
-        break
-      }
-      case TOPIC_ALIAS:
-        if (at + 2 > end) return cutOff
-        p.topicAlias = b.readUInt16BE(at)
-        at += 2
-        break
-      case CORRELATION_DATA: {
-        const data = field()
-        if (data === null) return cutOff
-        p.correlationData = data
-        break
-      }
-      case USER: {
-        const [name, value] = [text(), text()]
-        if (name === null || value === null) return failure ?? cutOff
-        user.push([name, value])
-        break
-      }
-      default: { // CONTENT_TYPE, RESPONSE_TOPIC
-        const s = text()
-        if (s === null) return failure ?? cutOff
-        if (id === CONTENT_TYPE) p.contentType = s
-        else if (s === '' || /[+#]/.test(s)) return new Malformed('the Response Topic is no topic', PROTOCOL_ERROR) // [MQTT-3.3.2-14]
-        else p.responseTopic = s
-      }
-    }
-    if (!OURS.has(id)) passedOn.push(b.subarray(start, at))
+    if (!OURS.has(id)) passedOn.push(b.subarray(start, w.at))
   }
-  return { ...p, user, passedOn: passedOn.length === 0 ? NO_BYTES : Buffer.concat(passedOn) }
+  return w.wrong ?? { ...values, user, passedOn: passedOn.length === 0 ? NO_BYTES : Buffer.concat(passedOn) }
+}
+
+function read (w: Walk, id: number, values: Values): void {
+  switch (id) {
+    case PAYLOAD_FORMAT:
+      values.payloadFormat = w.byte()
+      if (values.payloadFormat > 1) w.fail('Payload Format Indicator is neither 0 nor 1', PROTOCOL_ERROR)
+      return
+    case EXPIRY: values.expirySeconds = w.long(); return
+    case WILL_DELAY: values.willDelaySeconds = w.long(); return
+    case TOPIC_ALIAS: values.topicAlias = w.word(); return
+    case CONTENT_TYPE: values.contentType = w.text(); return
+    case CORRELATION_DATA: values.correlationData = w.data(); return
+    case RESPONSE_TOPIC:
+      values.responseTopic = w.text()
+      if (!isTopicName(values.responseTopic)) w.fail('the Response Topic is no topic', PROTOCOL_ERROR) // [MQTT-3.3.2-14]
+  }
 }

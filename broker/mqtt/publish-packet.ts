@@ -1,5 +1,6 @@
 import type { Arrived } from './arrived.js'
-import { Malformed, OF_PUBLISH, readProperties, utf8, variableInteger } from './properties.js'
+import { OF_PUBLISH, readProperties } from './properties.js'
+import { Malformed, utf8, variableInteger } from './walk.js'
 
 /**
  * Reads a whole PUBLISH: its fixed header begins at `start`, its body at `body`. The payload shares memory with `b`.

@@ -1,4 +1,4 @@
-import { Malformed } from './properties.js'
+import { Malformed } from './walk.js'
 
 /** Topic Alias Maximum announced to clients: aliases that one of them may set [MQTT-3.2.2-18]. */
 export const TOPIC_ALIASES = 16

@@ -3,7 +3,7 @@ import mqtt, { type Packet } from 'mqtt-packet'
 import { Outgoing } from '../../broker/core/outgoing.js'
 import { readConnect } from '../../broker/mqtt/connect-packet.js'
 import { decode, encode, packetIdAt, publishFrame, withDup } from '../../broker/mqtt/frames.js'
-import { Malformed } from '../../broker/mqtt/properties.js'
+import { Malformed } from '../../broker/mqtt/walk.js'
 import { readPublish } from '../../broker/mqtt/publish-packet.js'
 
 const version = fc.constantFrom(3, 4, 5)
