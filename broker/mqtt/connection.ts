@@ -79,7 +79,6 @@ const MAX_HEADER_MS = 10_000
 /** A slow upload is a live connection so long: the largest packet of the default limits at 600 bytes a second. */
 const MAX_PACKET_MS = 600_000
 
-
 const nothing = (): void => {}
 
 /**
@@ -295,26 +294,27 @@ export class Connection implements Link, TopicLink, Sink, Receiver, LiveConnecti
     if (this.phase !== 'ready') return true
     const v5 = this.version === 5
     const nowMs = m.expiresMs === 0 ? 0 : this.world.clock.now()
-    const plain = ids.length === 0 || !v5
-      ? sharedFrame(m, qos, dup, retain, v5, nowMs)
-      : topicFrame(m, { v5, qos, dup, retain, ids, alias: 0, aliasKnown: false }, nowMs)
-    const frame = this.topicAliasMaximum === 0 ? plain : this.aliased(plain, m, { v5, qos, dup, retain, ids, alias: 0, aliasKnown: false }, nowMs)
+    const frame = v5 && (ids.length > 0 || this.topicAliasMaximum > 0)
+      ? this.ownFrame(m, { v5, qos, dup, retain, ids, alias: 0, aliasKnown: false }, nowMs)
+      : sharedFrame(m, qos, dup, retain, v5, nowMs)
     if (!this.fits(frame)) return false // [MQTT-3.1.2-25]
     if (qos === 0) this.batch.push(frame)
     else this.batch.push(frame, packetIdAt(frame), packetId)
     return true
   }
 
-  /** The same with a topic alias, if there is one for its topic. A new one makes the packet longer: not if it is then too long. */
-  private aliased (plain: Buffer, m: TopicMessage, f: TopicFrame, nowMs: number): Buffer {
-    this.aliases ??= new TopicAliases(this.topicAliasMaximum)
-    const { alias, known } = this.aliases.for(m.topic)
-    if (alias === 0) return plain
-    const frame = topicFrame(m, { ...f, alias, aliasKnown: known }, nowMs)
-    if (known) return frame
-    if (!this.fits(frame)) return plain
-    this.aliases.used(m.topic, alias)
-    return frame
+  /** With a topic alias, if there is one for its topic. A new one makes the packet longer: not if it is then too long. */
+  private ownFrame (m: TopicMessage, f: TopicFrame, nowMs: number): Buffer {
+    const { alias, known } = (this.aliases ??= new TopicAliases(this.topicAliasMaximum)).for(m.topic)
+    if (alias !== 0) {
+      const frame = topicFrame(m, { ...f, alias, aliasKnown: known }, nowMs)
+      if (known) return frame
+      if (this.fits(frame)) {
+        this.aliases.used(m.topic, alias)
+        return frame
+      }
+    }
+    return f.ids.length > 0 ? topicFrame(m, f, nowMs) : sharedFrame(m, f.qos, f.dup, f.retain, f.v5, nowMs)
   }
 
   release (packetId: number): void { this.send(ackFrame(0x62, packetId)) }
@@ -380,7 +380,6 @@ export class Connection implements Link, TopicLink, Sink, Receiver, LiveConnecti
     this.world.connector.watchExpiry(this, identity)
     this.world.ordinary.refreshed(this)
   }
-
 
   /** Ends the connection; MQTT 5 clients are told by a reason code, and in words [MQTT-3.14.4-1]. Idempotent. */
   close (reason: CloseReason, code?: number, reasonString?: string): void {

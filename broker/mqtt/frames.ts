@@ -1,10 +1,11 @@
 import mqtt, { type Packet } from 'mqtt-packet'
 import type { Outgoing } from '../core/outgoing.js'
 import { malformation } from './packet-shape.js'
+import { NO_BYTES } from './properties.js'
 import { Malformed } from './walk.js'
 
 /** Size of the Variable Byte Integer that holds `n` [MQTT-1.5.5]. */
-export const lengthBytes = (n: number): number => n < 128 ? 1 : n < 16_384 ? 2 : n < 2_097_152 ? 3 : 4
+const lengthBytes = (n: number): number => n < 128 ? 1 : n < 16_384 ? 2 : n < 2_097_152 ? 3 : 4
 
 export function writeLength (b: Buffer, n: number, at: number): number {
   do {
@@ -18,33 +19,38 @@ export function writeLength (b: Buffer, n: number, at: number): number {
 /** Encodings of one payload on its short topic, one per QoS and version, made when first needed. */
 class Encoded { v4q0: Buffer | null = null; v4q1: Buffer | null = null; v5q0: Buffer | null = null; v5q1: Buffer | null = null }
 
-function build (topic: string, out: Outgoing, qos: 0 | 1, v5: boolean): Buffer {
-  const props = v5 ? properties(out) : null
+/**
+ * The bytes of a PUBLISH, with room for its packet id above QoS 0. `head`: its first byte; `properties` without their
+ * length; null before MQTT 5.
+ */
+export function publishBytes (head: number, topic: string, properties: Buffer | null, payload: Buffer): Buffer {
   const t = Buffer.byteLength(topic)
-  const length = 2 + t + (qos === 0 ? 0 : 2) + (props === null ? 0 : props.length) + out.bytes.length
+  const idBytes = (head & 6) === 0 ? 0 : 2
+  const length = 2 + t + idBytes + (properties === null ? 0 : lengthBytes(properties.length) + properties.length) + payload.length
   const b = Buffer.allocUnsafe(1 + lengthBytes(length) + length)
-  b[0] = 0x30 | qos << 1
+  b[0] = head
   let at = writeLength(b, length, 1)
   at = b.writeUInt16BE(t, at)
   at += b.write(topic, at)
-  if (qos === 1) at = b.writeUInt16BE(0, at)
-  if (props !== null) at += props.copy(b, at)
-  out.bytes.copy(b, at)
+  if (idBytes > 0) at = b.writeUInt16BE(0, at)
+  if (properties !== null) {
+    at = writeLength(b, properties.length, at)
+    at += properties.copy(b, at)
+  }
+  payload.copy(b, at)
   return b
 }
 
-const NO_PROPERTIES = Buffer.from([0])
+const build = (topic: string, out: Outgoing, qos: 0 | 1, v5: boolean): Buffer => publishBytes(0x30 | qos << 1, topic, v5 ? properties(out) : null, out.bytes)
 
-/** The length and the properties of a delivery: only an answer's Correlation Data [MQTT-3.3.2.3.6]. */
+/** Of a delivery: only an answer's Correlation Data [MQTT-3.3.2.3.6]. */
 function properties (out: Outgoing): Buffer {
   const data = out.reply?.correlationData
-  if (data === undefined) return NO_PROPERTIES
-  const size = 3 + data.length
-  const b = Buffer.allocUnsafe(lengthBytes(size) + size)
-  let at = writeLength(b, size, 0)
-  b[at++] = 0x09
-  at = b.writeUInt16BE(data.length, at)
-  data.copy(b, at)
+  if (data === undefined) return NO_BYTES
+  const b = Buffer.allocUnsafe(3 + data.length)
+  b[0] = 0x09
+  b.writeUInt16BE(data.length, 1)
+  data.copy(b, 3)
   return b
 }
 

@@ -1,5 +1,5 @@
 import type { TopicMessage } from '../domain/topic-message.js'
-import { lengthBytes, writeLength } from './frames.js'
+import { publishBytes, writeLength } from './frames.js'
 
 /** What of a PUBLISH differs between receivers, beside its packet id. */
 export interface TopicFrame {
@@ -14,8 +14,6 @@ export interface TopicFrame {
   aliasKnown: boolean
 }
 
-/** Room for a packet id that is written in later. */
-const ID_BYTES = 2
 const EXPIRY = 0x02
 const SUBSCRIPTION_ID = 0x0b
 const TOPIC_ALIAS = 0x23
@@ -32,21 +30,8 @@ export function sharedFrame (m: TopicMessage, qos: 0 | 1 | 2, dup: boolean, reta
 
 /** The same for one receiver. */
 export function topicFrame (m: TopicMessage, f: TopicFrame, nowMs: number): Buffer {
-  const topic = Buffer.from(f.aliasKnown ? '' : m.topic)
-  const properties = f.v5 ? propertiesOf(m, f, nowMs) : null
-  const length = 2 + topic.length + (f.qos > 0 ? ID_BYTES : 0) + (properties === null ? 0 : lengthBytes(properties.length) + properties.length) + m.payload.length
-  const b = Buffer.allocUnsafe(1 + lengthBytes(length) + length)
-  b[0] = 0x30 | (f.dup ? 8 : 0) | f.qos << 1 | (f.retain ? 1 : 0)
-  let at = writeLength(b, length, 1)
-  at = b.writeUInt16BE(topic.length, at)
-  at += topic.copy(b, at)
-  if (f.qos > 0) at = b.writeUInt16BE(0, at)
-  if (properties !== null) {
-    at = writeLength(b, properties.length, at)
-    at += properties.copy(b, at)
-  }
-  m.payload.copy(b, at)
-  return b
+  const head = 0x30 | (f.dup ? 8 : 0) | f.qos << 1 | (f.retain ? 1 : 0)
+  return publishBytes(head, f.aliasKnown ? '' : m.topic, f.v5 ? propertiesOf(m, f, nowMs) : null, m.payload)
 }
 
 function propertiesOf (m: TopicMessage, f: TopicFrame, nowMs: number): Buffer {
