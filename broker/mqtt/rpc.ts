@@ -9,8 +9,8 @@ import type { Connection } from './connection.js'
 const MAX_REQUEST_BYTES = 256 << 10
 /** An answer holds 256 KiB of entries or one larger one: a text whose every character is escaped has twice its bytes. */
 const maxAnswerBytes = (messageBytes: number): number => Math.max(512 << 10, 2 * messageBytes + (16 << 10))
-/** What stands around a result in its answer and its packet, at most. */
-const ENVELOPE_BYTES = 1024
+/** By how much the length fields of a packet may grow when it is filled. */
+const LENGTH_BYTES = 4
 /** Requests of one connection that are worked on, or whose answers wait to leave; the next ones wait their turn, unacknowledged. */
 const MAX_RUNNING = 16
 
@@ -43,30 +43,41 @@ export class Rpc {
     if (!session.extras.takesAnswers(c.rpcRunning)) {
       c.rpcWaiting?.shift()?.()
       if (!session.extras.hears(reply)) return
-      const out = Outgoing.json('rpc', { id, error: { code: 'rate-limited', message: 'too many answers wait for this device' } })
-      out.reply = reply
+      const out = answer(Buffer.from(JSON.stringify({ id, error: { code: 'rate-limited', message: 'too many answers wait for this device' } })), reply)
       c.deliver(out, 0, 0, false, session.grants.isLong('rpc'))
       return
     }
     c.rpcRunning++
-    const maxBytes = Math.min(this.maxAnswerBytes, session.maxPacketBytes === 0 ? Infinity : Math.max(0, session.maxPacketBytes - ENVELOPE_BYTES))
-    const call: Call = { user: session.user, device: session.device, admin: c.identity!.admin, maxBytes }
+    const call: Call = { user: session.user, device: session.device, admin: c.identity!.admin, maxBytes: this.room(c, id, reply) }
     void this.operations.call(method, call, params).then(
       result => Buffer.concat([Buffer.from(`{"id":${JSON.stringify(id)},"result":`), result, Buffer.from('}')]),
       (e: unknown) => {
         const { code, message } = asParleyError(e)
-        return Buffer.from(JSON.stringify({ id, error: { code, message } }))
+        const bytes = Buffer.from(JSON.stringify({ id, error: { code, message } }))
+        return session.fits(answer(bytes, reply)) ? bytes : Buffer.from(JSON.stringify({ id, error: { code, message: '' } }))
       }
     ).then(bytes => {
       if (c.phase !== 'ready') return
-      const out = new Outgoing('rpc', bytes)
-      out.reply = reply
-      session.extras.answer(out, () => {
+      session.extras.answer(answer(bytes, reply), () => {
         c.rpcRunning--
         c.rpcWaiting?.shift()?.()
       })
     })
   }
+
+  /** Most bytes of a result, so that its packet is none that the device does not take. */
+  private room (c: Connection, id: string, reply: Outgoing['reply']): number {
+    const { maxPacketBytes, grants } = c.session
+    if (maxPacketBytes === 0) return this.maxAnswerBytes
+    const around = c.sizeOf(answer(Buffer.from(JSON.stringify({ id, result: 0 })), reply), 1, grants.isLong('rpc'))
+    return Math.min(this.maxAnswerBytes, Math.max(0, maxPacketBytes - around - LENGTH_BYTES))
+  }
+}
+
+function answer (bytes: Buffer, reply: Outgoing['reply']): Outgoing {
+  const out = new Outgoing('rpc', bytes)
+  out.reply = reply
+  return out
 }
 
 function parse (payload: Buffer): { id: string, params: Record<string, unknown> } {

@@ -51,7 +51,7 @@ test('every declared operation answers any params with a result or an error of t
     const { json } = (await c.got('me/rpc', 1))[0]!
     expect([json.id, 'result' in json !== 'error' in json]).toEqual(['one', true])
     if (json.error !== undefined) expect([method, ...REFUSALS]).toContain((json.error as { code: string }).code)
-  }), { numRuns: 1500 })
+  }), { numRuns: 1500, endOnFailure: true })
   expect((await bob.rpc('inbox')).error).toBeUndefined()
 })
 
@@ -63,7 +63,7 @@ test('whatever a request is named and holds, it is answered', async () => {
     const refused = await said(c, `rpc/${m}`, body)
     if (refused === undefined) await c.got('me/rpc', 1)
     else expect(['bad-request', 'too-large']).toContain(refused)
-  }), { numRuns: 600 })
+  }), { numRuns: 600, endOnFailure: true })
 })
 
 test('signals, receipts and state: taken, or refused on me/ack; and what others get of them is JSON and says from where', async () => {
@@ -83,5 +83,5 @@ test('signals, receipts and state: taken, or refused on me/ack; and what others 
       JSON.parse(d.packet.payload.toString())
       expect([d.json.conv, d.json.from]).toEqual(t === 'g/team/sig' ? ['g/team', 'mallory'] : ['u/mallory', undefined])
     }
-  }), { numRuns: 1000 })
+  }), { numRuns: 1000, endOnFailure: true })
 })
