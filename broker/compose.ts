@@ -180,7 +180,7 @@ async function assemble (config: Config, { logger, clock, baseDir }: { logger: L
     await devices.put(session.record).catch((err: unknown) => { logger.warn({ err, session: session.id }, 'a device could not be saved') })
   }
   aedes = await AedesHost.create({
-    logger, ordinary, maxPacketBytes: world.maxPacketBytes, sessionExpirySeconds: limits.sessionExpirySeconds,
+    logger, ordinary,
     persistence: new SessionPersistence(devices, ordinary, topics, id => registry.get(id as never)),
     granted: c => c.granted(heldFilters(c)),
     ready: c => {

@@ -47,7 +47,7 @@ const NO_EMITTER = {
 export class AedesHost {
   private constructor (private readonly broker: InstanceType<typeof Aedes>, private readonly ordinary: Ordinary, private readonly enqueues: WeakMap<AedesClient, (packet: unknown) => void>) {}
 
-  static async create (deps: { logger: Logger, persistence: SessionPersistence, maxPacketBytes: number, sessionExpirySeconds: number, ordinary: Ordinary, granted (c: Connection): void, ready (c: Connection): void }): Promise<AedesHost> {
+  static async create (deps: { logger: Logger, persistence: SessionPersistence, ordinary: Ordinary, granted (c: Connection): void, ready (c: Connection): void }): Promise<AedesHost> {
     const enqueues = new WeakMap<AedesClient, (packet: unknown) => void>()
     const broker = new Aedes({
       mq: NO_EMITTER,
@@ -55,8 +55,6 @@ export class AedesHost {
       heartbeatInterval: HALF_A_WEEK_MS,
       drainTimeout: 0,
       maxClientsIdLength: 65_535,
-      maximumPacketSize: deps.maxPacketBytes,
-      sessionExpiryIntervalLimit: deps.sessionExpirySeconds,
       preConnect (client: AedesClient, _packet: unknown, done: Callback<boolean>) {
         // filters named like members of Object.prototype would end the process [GHSA-52qw-whmv-87c5]
         client.subscriptions = Object.create(null) as AedesClient['subscriptions']
@@ -82,13 +80,15 @@ export class AedesHost {
     on.on('subscribe', (_subs: unknown, client: AedesClient) => {
       const { conn } = client
       if (client.closed) return
-      deps.granted(conn)
+      // which looks at all that the client holds
+      if (conn.asking.inbox.length > 0) deps.granted(conn)
       deps.ordinary.granted(conn, conn.asking.ordinary, conn.asking.id)
     })
     on.on('unsubscribe', (topics: string[], client: AedesClient) => {
       if (client.closed) return
-      deps.granted(client.conn)
-      deps.ordinary.gone(client.conn, topics.map(outside))
+      const { conn } = client
+      if (topics.some(t => isInbox(t, conn))) deps.granted(conn)
+      deps.ordinary.gone(conn, topics.map(outside))
     })
     on.on('clientError', (client: AedesClient, err: Error) => { deps.logger.debug({ session: client.id, err }, 'client error') })
     on.on('connectionError', (_client: AedesClient, err: Error) => { deps.logger.debug({ err }, 'connection error') })
@@ -144,11 +144,17 @@ const DENIED = '$denied/'
 
 /** Of a filter that is repeated in one packet the last counts [MQTT-3.8.4-3]. */
 function asking (granted: readonly ISubscription[], id: number, c: Connection): Asking {
-  const last = [...new Map(granted.map(s => [s.topic, s])).values()]
-  const isInbox = (s: ISubscription): boolean => inboxFilter(s.topic, c.session.user) !== null
-  for (const s of granted) if (s.qos === 2 && isInbox(s)) s.qos = 1
-  return { inbox: last.filter(isInbox), ordinary: last.filter(s => !isInbox(s)), id, stored: null }
+  const inbox = new Map<string, ISubscription>()
+  const ordinary = new Map<string, ISubscription>()
+  for (const s of granted) {
+    if (!isInbox(s.topic, c)) { ordinary.set(s.topic, s); continue }
+    if (s.qos === 2) s.qos = 1
+    inbox.set(s.topic, s)
+  }
+  return { inbox: [...inbox.values()], ordinary: [...ordinary.values()], id, stored: null }
 }
+
+const isInbox = (filter: string, c: Connection): boolean => inboxFilter(filter, c.session.user) !== null
 
 const clientOf = (c: Connection): AedesClient => c.client as AedesClient
 

@@ -43,9 +43,9 @@ export class Ordinary {
 
   /** Before CONNACK: what an earlier session left is taken up, or is over. */
   async opened (c: Connection, packet: IConnectPacket, will: Properties | undefined): Promise<void> {
-    const { topics, wills, store, book, logger } = this.deps
-    const { id, user, device } = c.session
-    c.acl = new TopicAcl(book, { ...c.identity!, user, device })
+    const { topics, wills, store } = this.deps
+    const { id } = c.session
+    c.acl = this.rules(c)
     await wills.connected(id, c.sessionPresent)
     if (!c.sessionPresent) await topics.forget(id)
     for (const packetId of c.sessionPresent ? store.receivedIds(id) : []) {
@@ -55,7 +55,6 @@ export class Ordinary {
     if (packet.will === undefined || isOurs(packet.will.topic)) return
     if (c.phase !== 'connecting') return
     const { topic, payload, qos, retain } = packet.will
-    logger.debug({ session: id, topic }, 'a will')
     await wills.set({
       session: id,
       message: { topic, payload: Buffer.from(payload), qos: qos as 0 | 1 | 2, retain: retain === true, from: id, properties: will?.passedOn ?? NO_BYTES, expiresMs: 0 },
@@ -67,9 +66,12 @@ export class Ordinary {
 
   /** A new credential may bring other rules. */
   refreshed (c: Connection): void {
-    const { user, device } = c.session
-    c.acl = new TopicAcl(this.deps.book, { ...c.identity!, user, device })
+    c.acl = this.rules(c)
     c.topics?.judgeBy(c.acl)
+  }
+
+  private rules ({ identity, session: { user, device } }: Connection): TopicAcl {
+    return new TopicAcl(this.deps.book, { ...identity!, user, device })
   }
 
   /** Nothing of the session stays. */

@@ -6,7 +6,7 @@ interface Kept { broker: { expiringSessions: Map<string, unknown>, scheduleSessi
 
 test('Aedes keeps no connection that is gone: when its session ends stands in the device’s record', async () => {
   const host = await AedesHost.create({
-    logger: recordingLogger(), persistence: { setup: async () => {}, destroy: async () => {} } as never, maxPacketBytes: 0, sessionExpirySeconds: 0, ordinary: {} as never, granted: () => {}, ready: () => {}
+    logger: recordingLogger(), persistence: { setup: async () => {}, destroy: async () => {} } as never, ordinary: {} as never, granted: () => {}, ready: () => {}
   })
   const { broker } = host as unknown as Kept
   expect(broker.expiringSessions.size).toBe(0)
