@@ -6,6 +6,8 @@ import { TopicIndex } from './topic-index.js'
 /** Which topics have a retained message; the messages themselves are in the store. */
 export class Retained {
   private readonly index = new TopicIndex<{ expiresMs: number }>()
+  /** Those of them that expire. */
+  private readonly expiring = new Set<string>()
   /** Kept here until the store has them: who subscribes meanwhile sees them all the same. */
   private readonly fresh = new Map<string, TopicMessage>()
 
@@ -14,7 +16,7 @@ export class Retained {
     private readonly most: number) {}
 
   async load (): Promise<void> {
-    for (const { topic, expiresMs } of await this.store.retainedTopics()) this.index.set(topic, { expiresMs })
+    for (const { topic, expiresMs } of await this.store.retainedTopics()) this.note(topic, expiresMs)
   }
 
   get count (): number { return this.index.size }
@@ -25,15 +27,22 @@ export class Retained {
   /** Keeps the message, or with an empty one forgets what is there [MQTT-3.3.1-5] [MQTT-3.3.1-6]. Gives what the store has to do; then {@link stored}. */
   keep (m: TopicMessage): TopicChange | null {
     if (m.payload.length === 0) return this.drop(m.topic)
-    this.index.set(m.topic, { expiresMs: m.expiresMs })
+    this.note(m.topic, m.expiresMs)
     this.fresh.set(m.topic, m)
     return { kind: 'retain', message: m }
+  }
+
+  private note (topic: string, expiresMs: number): void {
+    this.index.set(topic, { expiresMs })
+    if (expiresMs === 0) this.expiring.delete(topic)
+    else this.expiring.add(topic)
   }
 
   private drop (topic: string): TopicChange | null {
     this.fresh.delete(topic)
     if (this.index.get(topic) === undefined) return null
     this.index.delete(topic)
+    this.expiring.delete(topic)
     return { kind: 'unretain', topic }
   }
 
@@ -49,7 +58,7 @@ export class Retained {
 
   /** Takes away what has expired [MQTT-3.3.2-5]; gives what the store has to do. */
   sweep (): TopicChange[] {
-    return this.index.matching('#').filter(topic => this.over(this.index.get(topic)!.expiresMs)).flatMap(topic => this.drop(topic) ?? [])
+    return [...this.expiring].filter(topic => this.over(this.index.get(topic)!.expiresMs)).flatMap(topic => this.drop(topic) ?? [])
   }
 
   private over (expiresMs: number): boolean { return expiresMs !== 0 && expiresMs <= this.clock.now() }

@@ -80,8 +80,6 @@ export class Subscriber {
     this.lastOrder = this.durableTo = this.givenTo = last
   }
 
-  /** Messages that wait or are in flight. */
-  get queued (): number { return this.persistent ? this.stored : this.waiting.length + this.flights.size }
   get inFlight (): number { return this.flights.size }
   /** Something waits until the client reads. */
   get holdsBack (): boolean { return this.waiting.length > 0 || this.retained.length > 0 || this.loadedTo < this.durableTo }
@@ -123,12 +121,15 @@ export class Subscriber {
       if (this.send({ order: next, message, qos, retain, ids, released: false })) this.lastOrder = next
       return
     }
-    const bytes = message.payload.length + message.topic.length
     const most = this.world.queuedMessages
-    if ((most !== 0 && this.waiting.length >= most) || this.waitingBytes + bytes > MAX_WAITING_BYTES) { this.world.count.dropped.queue++; return }
+    if ((most !== 0 && this.waiting.length >= most) || this.waitingBytes + bytesOf(message) > MAX_WAITING_BYTES) { this.world.count.dropped.queue++; return }
     // what came in shares its memory with all that the socket read at once
-    this.waiting.push({ order: ++this.lastOrder, message: kept(message), qos, retain, ids, released: false })
-    this.waitingBytes += bytes
+    this.wait({ order: ++this.lastOrder, message: kept(message), qos, retain, ids, released: false })
+  }
+
+  private wait (w: Waiting): void {
+    this.waiting.push(w)
+    this.waitingBytes += bytesOf(w.message)
   }
 
   private get full (): boolean { return this.world.queuedMessages !== 0 && this.stored >= this.world.queuedMessages }
@@ -145,7 +146,7 @@ export class Subscriber {
     this.durableTo = w.order
     if (this.link === null || this.loadedTo < w.order - 1 || this.waiting.length >= PAGE) return // read back when there is room
     this.loadedTo = w.order
-    this.waiting.push(this.waiting.length === 0 && this.hasRoom ? w : { ...w, message: kept(w.message) })
+    this.wait(this.waiting.length === 0 && this.hasRoom ? w : { ...w, message: kept(w.message) })
     this.pump()
   }
 
@@ -197,7 +198,7 @@ export class Subscriber {
       if (next === undefined) { if (!this.giveRetained()) return; continue }
       if (!this.send(next)) return
       this.waiting.shift()
-      this.waitingBytes = Math.max(0, this.waitingBytes - next.message.payload.length - next.message.topic.length)
+      this.waitingBytes -= bytesOf(next.message)
     }
   }
 
@@ -205,7 +206,7 @@ export class Subscriber {
     if (!this.persistent || this.loadedTo >= this.durableTo) return
     const read: QueuedMessage[] = this.world.store.queue(this.id, this.loadedTo, PAGE)
     this.loadedTo = read.length < PAGE ? this.durableTo : read.at(-1)!.order
-    this.waiting.push(...read.filter(q => q.order <= this.durableTo))
+    for (const q of read) if (q.order <= this.durableTo) this.wait(q)
   }
 
   /** False: its packet id is still in flight, it has to wait. */
@@ -279,4 +280,5 @@ export class Subscriber {
   }
 }
 
+const bytesOf = (m: TopicMessage): number => m.payload.length + m.topic.length
 const kept = (m: TopicMessage): TopicMessage => ({ ...m, payload: Buffer.from(m.payload), properties: Buffer.from(m.properties) })

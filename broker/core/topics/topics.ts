@@ -39,6 +39,8 @@ export class Topics {
   private readonly trie = new FilterTrie<Held | ShareGroup>()
   private readonly shares = new Map<string, ShareGroup>()
   private readonly subscribers = new Map<SessionId, Subscriber>()
+  /** Of all sessions. */
+  private subscriptions = 0
   private readonly world: SubscriberWorld
   private matched = new Map<string, Matched>()
   private matchedVersion = 0
@@ -67,9 +69,7 @@ export class Topics {
   }
 
   get counts (): { sessions: number, subscriptions: number, retained: number } {
-    let subscriptions = 0
-    for (const s of this.subscribers.values()) subscriptions += s.subscriptions.size
-    return { sessions: this.subscribers.size, subscriptions, retained: this.retained.count }
+    return { sessions: this.subscribers.size, subscriptions: this.subscriptions, retained: this.retained.count }
   }
 
   // ---- sessions
@@ -146,6 +146,7 @@ export class Topics {
     const held: Held = { subscriber, subscription }
     subscriber.subscriptions.set(subscription.filter, held)
     subscriber.filterBytes += subscription.filter.length
+    this.subscriptions++
     subscriber.changed()
     const share = shareOf(subscription.filter)
     if (share === null || share === 'bad') { this.trie.add(subscription.filter, held); return }
@@ -162,6 +163,7 @@ export class Topics {
     if (held === undefined) return
     subscriber.subscriptions.delete(filter)
     subscriber.filterBytes -= filter.length
+    this.subscriptions--
     subscriber.changed()
     const group = this.shares.get(filter)
     if (group === undefined) { this.trie.remove(filter, held); return }

@@ -56,14 +56,14 @@ export class Wills {
     const will = this.open.get(session)
     if (will === undefined) return
     const delayMs = 1000 * Math.min(will.delaySeconds, expirySeconds)
-    if (delayMs === 0) this.send(session).catch((err: unknown) => this.failed(session, err))
+    if (delayMs === 0) this.fire(session)
     else this.due(session, delayMs)
   }
 
   private due (session: SessionId, ms: number): void {
     const will = this.open.get(session)!
     will.timer?.cancel()
-    will.timer = this.deps.clock.after(ms, () => { this.send(session).catch((err: unknown) => this.failed(session, err)) })
+    will.timer = this.deps.clock.after(ms, () => { this.fire(session) })
   }
 
   private async send (session: SessionId): Promise<void> {
@@ -86,7 +86,9 @@ export class Wills {
     return will
   }
 
-  private failed (session: SessionId, err: unknown): void { this.deps.logger.warn({ err, session }, 'a will could not be published') }
+  private fire (session: SessionId): void {
+    this.send(session).catch((err: unknown) => { this.deps.logger.warn({ err, session }, 'a will could not be published') })
+  }
 
   close (): void { for (const { timer } of this.open.values()) timer?.cancel() }
 }
