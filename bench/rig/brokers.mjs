@@ -58,24 +58,24 @@ function makeCertificate (folder) {
 }
 
 /** What Parley is measured with, port numbers and folders aside. */
-export const parleyConfig = ({ dataDir, port, httpPort, tls, auth = { dev: true } }) => ({
+export const parleyConfig = ({ dataDir, port, httpPort, tls, auth = { dev: true }, acl }) => ({
   dataDir,
   listeners: [tls === undefined ? { protocol: 'mqtt', host: '127.0.0.1', port } : { protocol: 'mqtts', host: '127.0.0.1', port, ...tls }],
   http: { host: '127.0.0.1', port: httpPort },
   auth,
-  acl: [{ allow: ['publish', 'subscribe'], topic: 'app/#' }],
+  ...(acl === undefined ? {} : { acl }),
   limits: { publishPerSecond: 0, connectionsPerUser: 0 },
 })
 
 /**
  * Starts Parley and waits until /readyz answers 200. `dataDir`: a store to go on with, which `stop` then leaves.
- * `auth`: who may sign in, if not whoever says a name. `inspect`: with Node's inspector on `inspectPort`; `nodeOptions`: more of Node's own. `readyMs` is counted from the spawn.
+ * `auth`: who may sign in, if not whoever says a name; `acl`: rules for ordinary topics. `inspect`: with Node's inspector on `inspectPort`; `nodeOptions`: more of Node's own. `readyMs` is counted from the spawn.
  */
-export async function startParley (main, { dataDir, auth, secure = false, inspect = false, nodeOptions = [] } = {}) {
+export async function startParley (main, { dataDir, auth, acl, secure = false, inspect = false, nodeOptions = [] } = {}) {
   if (!existsSync(main)) throw new Error(`${path.relative('.', main)} is missing: npm run build`)
   const folder = temporaryFolder('parley')
   const [port, httpPort, inspectPort] = [await freePort(), await freePort(), inspect ? await freePort() : null]
-  const config = parleyConfig({ dataDir: dataDir ?? path.join(folder, 'data'), port, httpPort, auth, tls: secure ? makeCertificate(folder) : undefined })
+  const config = parleyConfig({ dataDir: dataDir ?? path.join(folder, 'data'), port, httpPort, auth, acl, tls: secure ? makeCertificate(folder) : undefined })
   const file = path.join(folder, 'parley.json')
   writeFileSync(file, JSON.stringify(config))
   const startedAt = performance.now()

@@ -1,7 +1,7 @@
 import { anonymousKb, watchMemory } from '../rig/memory.mjs'
 import { command, median, ratios, startLoad, turnAbout } from '../rig/measure.mjs'
 import { mb, ms, span, times } from './words.mjs'
-import { withParley } from './with-brokers.mjs'
+import { OPEN_TOPICS, withParley } from './with-brokers.mjs'
 
 const LOAD = { rate: 2000, size: 2000, secs: 25 }
 // The same eight read in both: what differs is only the two that do not.
@@ -11,8 +11,8 @@ const WARM_UP_SECS = 5
 const TIMES_WITHOUT = 2
 const GROWTH_MB = 60
 
-/** `to`: what the generator speaks to Parley. */
-const row = (title, what, to) => ({
+/** `to`: what the generator speaks to Parley; `settings`: of its configuration. */
+const row = (title, what, to, settings) => ({
   title,
   run: (context) => withParley(context, async (started) => {
     const parley = { ...started, to }
@@ -32,11 +32,11 @@ const row = (title, what, to) => ({
       commands: [WITH, WITHOUT].map((args) => command('frozen', args, to)),
       notes: ['Memory: RssAnon every 100 ms, the highest sample less the one before the round began; the worst round counts.'],
     }
-  }),
+  }, settings),
 })
 
 export const frozen = row('Frozen members', 'two members of ten frozen (QoS 1 and 0), 2,000 msg/s × 2 kB, 25 s', 'parley')
-export const frozenTopic = row('Frozen subscribers of an ordinary topic', 'two subscribers of ten of an ordinary topic frozen (QoS 1 and 0), 2,000 msg/s × 2 kB, 25 s', 'plain')
+export const frozenTopic = row('Frozen subscribers of an ordinary topic', 'two subscribers of ten of an ordinary topic frozen (QoS 1 and 0), 2,000 msg/s × 2 kB, 25 s', 'plain', OPEN_TOPICS)
 
 function judge (what, [ours, without]) {
   const share = Math.min(...ours.map((r) => r.got / r.want))

@@ -15,7 +15,7 @@ export async function withParley ({ main }, use, settings = {}) {
 }
 
 /** The same with Mosquitto beside it, undefined when it is not installed. */
-export const withBoth = (context, use) => withParley(context, async (parley) => {
+export const withBoth = (context, use, settings) => withParley(context, async (parley) => {
   if (context.mosquitto === null) return use([parley])
   const mosquitto = await startMosquitto()
   try {
@@ -23,4 +23,11 @@ export const withBoth = (context, use) => withParley(context, async (parley) => 
   } finally {
     await mosquitto.stop()
   }
-})
+}, settings)
+
+/** Two builds of Parley beside each other. */
+export const withBuilds = (context, use) => withParley(context, (ours) =>
+  withParley({ main: context.than }, (theirs) => use([ours, { ...theirs, name: 'the other build' }])))
+
+/** Who may use ordinary topics, which by default is nobody. */
+export const OPEN_TOPICS = { acl: [{ allow: ['publish', 'subscribe'], topic: 'app/#' }] }

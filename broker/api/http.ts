@@ -12,10 +12,15 @@ export interface HttpDeps {
   logger: Logger
 }
 
+/** A request comes whole within this time, or its socket is closed with 408. */
+const REQUEST_MS = 30_000
+/** A socket on which nothing moves. */
+const IDLE_MS = 60_000
+
 /** Health and metrics: `/healthz` (alive), `/readyz` (503 and which part is not), `/metrics` (Prometheus). */
 export function httpApi (deps: HttpDeps): FastifyInstance {
   const app = fastify({
-    logger: false, forceCloseConnections: true,
+    logger: false, forceCloseConnections: true, requestTimeout: REQUEST_MS, connectionTimeout: IDLE_MS,
     // what is no HTTP, or no URL, is refused before there is a route; fastify would say so in words of its own
     clientErrorHandler: (err, socket) => { refuse(socket, err) },
     frameworkErrors: (err, _req, reply: FastifyReply) => { void reply.code(err.statusCode ?? 400).send(badRequest(err.message)) }

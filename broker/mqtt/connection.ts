@@ -4,22 +4,19 @@ import type { Link } from '../core/link.js'
 import { Outgoing } from '../core/outgoing.js'
 import { type Lane } from '../core/publish.js'
 import type { Session } from '../core/session.js'
-import type { TopicLink } from '../core/topics/link.js'
 import type { Subscriber } from '../core/topics/subscriber.js'
 import type { TopicAcl } from '../domain/acl.js'
 import type { Identity, Verdict } from '../domain/identity.js'
-import type { TopicMessage } from '../domain/topic-message.js'
 import type { InboxFilter, Publish } from '../domain/topics.js'
 import type { Clock, Timer } from '../ports/clock.js'
 import type { Logger } from '../ports/logger.js'
 import { AckQueue, type Pending } from './ack-queue.js'
 import { accepted } from './connack.js'
 import { type Destinations, dispatch, type Receiver } from './dispatch.js'
-import { ackFrame, encode, packetIdAt, publishFrame, withDup } from './frames.js'
+import { encode, packetIdAt, publishFrame, withDup } from './frames.js'
 import { Inbound, type Sink } from './inbound.js'
 import { Throttle } from './throttle.js'
-import { TopicAliases } from './topic-aliases.js'
-import { sharedFrame, type TopicFrame, topicFrame } from './topic-frames.js'
+import type { TopicAliases } from './topic-aliases.js'
 import type { Origin, Wire } from './wire.js'
 import { WriteBatch, type WriteBatcher } from './write-batching.js'
 
@@ -79,13 +76,11 @@ const MAX_HEADER_MS = 10_000
 /** A slow upload is a live connection so long: the largest packet of the default limits at 600 bytes a second. */
 const MAX_PACKET_MS = 600_000
 
-const nothing = (): void => {}
-
 /**
  * One socket. It cuts packets, answers what needs nobody else (PUBACK, PINGREQ, chat), and hands the rest to Aedes, for
  * whom it plays the stream: Aedes writes to it and never reads from it.
  */
-export class Connection implements Link, TopicLink, Sink, Receiver, LiveConnection {
+export class Connection implements Link, Sink, Receiver, LiveConnection {
   phase: 'new' | 'connecting' | 'ready' | 'closed' = 'new'
   version = 4
   /** Set by Aedes when it makes its client for this stream. */
@@ -118,6 +113,7 @@ export class Connection implements Link, TopicLink, Sink, Receiver, LiveConnecti
   storedIds: Set<number> | null = null
   /** Its part in ordinary topics, once it has one. */
   topics: Subscriber | null = null
+  /** Its rules for ordinary topics, once they are asked for. */
   acl: TopicAcl | null = null
   aliases: TopicAliases | null = null
   /** The client's Topic Alias Maximum. */
@@ -132,9 +128,8 @@ export class Connection implements Link, TopicLink, Sink, Receiver, LiveConnecti
   willIgnored = false
   expiry: Timer[] = []
   closing: Promise<void> | null = null
-  /** For the listener that counts: the CONNECT was accepted; the connection ended. */
-  signedIn: () => void = nothing
-  gone: () => void = nothing
+  /** For the listener that counts newcomers: called once, when it has signed in or has ended. */
+  leavesDoor: (() => void) | null = null
   asking = NOTHING_ASKED
   /** Called once, when CONNACK was written or the connection ended before. */
   settled: (() => void) | null = null
@@ -147,7 +142,7 @@ export class Connection implements Link, TopicLink, Sink, Receiver, LiveConnecti
   private partSinceMs = 0
   /** Aedes works on a SUBSCRIBE or UNSUBSCRIBE: what follows it in the same flight counts on it, and waits. */
   private subscribing = false
-  private readonly connectTimer: Timer
+  private connectTimer: Timer | null
   private linger: Timer | null = null
 
   constructor (private readonly wire: Wire, readonly origin: Origin, private readonly world: MqttWorld, connectTimeoutMs: number) {
@@ -164,9 +159,20 @@ export class Connection implements Link, TopicLink, Sink, Receiver, LiveConnecti
     if (this.phase === 'closed') return
     this.heardMs = this.world.clock.now()
     this.sessionOrNull?.heard()
-    this.inbound.data(chunk, this)
+    this.cut(chunk)
     this.notePart()
     this.pauseIfFull()
+  }
+
+  /** `chunk` null: goes on with what was kept. A mistake of ours ends this connection, not all the others with the process. */
+  private cut (chunk: Buffer | null): void {
+    try {
+      if (chunk === null) this.inbound.go(this)
+      else this.inbound.data(chunk, this)
+    } catch (err) {
+      this.world.logger.error({ err, address: this.origin.address, session: this.sessionOrNull?.id }, 'a packet could not be worked on; its connection is closed')
+      this.close('broker', 0x83, 'the broker failed on a packet; its log says why')
+    }
   }
 
   /** Bytes came, of which the wire may hold some back: it is a live connection all the same. */
@@ -201,7 +207,7 @@ export class Connection implements Link, TopicLink, Sink, Receiver, LiveConnecti
   /** Reads on when there is room again. Called when answers left, and by the keep-alive round. */
   readOn (): void {
     if (!this.reading) return
-    this.inbound.go(this)
+    this.cut(null)
     if (!this.paused || !this.reading) return
     this.paused = false
     this.heardMs = this.world.clock.now() // the clocks waited while nothing was read
@@ -244,7 +250,7 @@ export class Connection implements Link, TopicLink, Sink, Receiver, LiveConnecti
 
   private connect (bytes: Buffer, type: number): void {
     if (type !== 1) { this.close('broker'); return } // [MQTT-3.1.0-1]
-    this.connectTimer.cancel()
+    this.cancelTimer()
     this.phase = 'connecting'
     this.world.connector.connect(this, bytes).catch((err: unknown) => {
       this.world.logger.error({ err, address: this.origin.address }, 'a CONNECT failed')
@@ -271,7 +277,12 @@ export class Connection implements Link, TopicLink, Sink, Receiver, LiveConnecti
     let frame = publishFrame(out, qos, this.version === 5, long ? `u/${this.session.user}` : null)
     if (!this.fits(frame)) return // what must not be lost was measured before [MQTT-3.1.2-24]
     if (dup) frame = withDup(frame)
-    if (qos === 0) this.batch.push(frame)
+    this.push(frame, packetId)
+  }
+
+  /** A PUBLISH, which may be shared with others: its packet id is written beside it; 0: it has none. */
+  push (frame: Buffer, packetId: number): void {
+    if (packetId === 0) this.batch.push(frame)
     else this.batch.push(frame, packetIdAt(frame), packetId)
   }
 
@@ -283,41 +294,6 @@ export class Connection implements Link, TopicLink, Sink, Receiver, LiveConnecti
 
   /** What the inbox may have in flight: ordinary topics take from the same Receive Maximum. */
   get receiveMaximum (): number { return this.clientReceiveMaximum - (this.topics?.inFlight ?? 0) }
-
-  /** What ordinary topics may have in flight. Half of a Receive Maximum stays for the inbox of who has one. */
-  get quota (): number {
-    const { clientReceiveMaximum: most, session } = this
-    return Math.min(most - session.flights.size, session.grants.any ? Math.max(1, most >> 1) : most)
-  }
-
-  give (m: TopicMessage, qos: 0 | 1 | 2, packetId: number, dup: boolean, retain: boolean, ids: readonly number[]): boolean {
-    if (this.phase !== 'ready') return true
-    const v5 = this.version === 5
-    const nowMs = m.expiresMs === 0 ? 0 : this.world.clock.now()
-    const frame = v5 && (ids.length > 0 || this.topicAliasMaximum > 0)
-      ? this.ownFrame(m, { v5, qos, dup, retain, ids, alias: 0, aliasKnown: false }, nowMs)
-      : sharedFrame(m, qos, dup, retain, v5, nowMs)
-    if (!this.fits(frame)) return false // [MQTT-3.1.2-25]
-    if (qos === 0) this.batch.push(frame)
-    else this.batch.push(frame, packetIdAt(frame), packetId)
-    return true
-  }
-
-  /** With a topic alias, if there is one for its topic. A new one makes the packet longer: not if it is then too long. */
-  private ownFrame (m: TopicMessage, f: TopicFrame, nowMs: number): Buffer {
-    const { alias, known } = (this.aliases ??= new TopicAliases(this.topicAliasMaximum)).for(m.topic)
-    if (alias !== 0) {
-      const frame = topicFrame(m, { ...f, alias, aliasKnown: known }, nowMs)
-      if (known) return frame
-      if (this.fits(frame)) {
-        this.aliases.used(m.topic, alias)
-        return frame
-      }
-    }
-    return f.ids.length > 0 ? topicFrame(m, f, nowMs) : sharedFrame(m, f.qos, f.dup, f.retain, f.v5, nowMs)
-  }
-
-  release (packetId: number): void { this.send(ackFrame(0x62, packetId)) }
 
   /** Runs a publish now, or in its turn. */
   throttled (run: () => void): void {
@@ -353,7 +329,7 @@ export class Connection implements Link, TopicLink, Sink, Receiver, LiveConnecti
   ready (held: [InboxFilter, 0 | 1][]): void {
     if (this.phase !== 'connecting') return
     this.phase = 'ready'
-    this.signedIn()
+    this.throughDoor()
     this.wire.signedIn?.()
     this.settled?.()
     this.world.ordinary.ready(this)
@@ -405,14 +381,26 @@ export class Connection implements Link, TopicLink, Sink, Receiver, LiveConnecti
 
   private end (reason: CloseReason): void {
     this.batch.drop()
-    this.connectTimer.cancel()
+    this.cancelTimer()
     for (const t of this.expiry) t.cancel()
     this.throttle?.stop()
     if (this.lane !== null) this.lane.closed = true
     this.client?.close()
     this.settled?.()
-    this.gone()
+    this.throughDoor()
     this.closing = this.world.ended(this, reason)
+  }
+
+  /** What was of use until then is not kept by each idle connection. */
+  private cancelTimer (): void {
+    this.connectTimer?.cancel()
+    this.connectTimer = null
+  }
+
+  private throughDoor (): void {
+    const left = this.leavesDoor
+    this.leavesDoor = null
+    left?.()
   }
 
   // ---- the stream that Aedes sees: it never gets bytes from it, and hears of its end by close()

@@ -25,8 +25,6 @@ export interface Receiver extends Answering {
   /** The last topic published to and what it means: senders repeat themselves. */
   lastTopic: string
   lastPublish: Publish | null
-  /** PUBREL. */
-  release (packetId: number): void
   /** SUBSCRIBE, UNSUBSCRIBE or DISCONNECT goes to Aedes. */
   handOver (packet: Packet): void
 }
@@ -114,7 +112,7 @@ function receipt<C extends Receiver> (c: C, to: Destinations<C>, packet: IPubrec
   if (reasonCode >= 0x80) { acknowledged(c, id!); return } // [MQTT-4.3.3-4]
   const unknown = (): void => { c.send(c.version === 5 ? encode({ cmd: 'pubrel', messageId: id, reasonCode: 0x92 }, 5) : ackFrame(0x62, id!)) }
   if (c.topics === null) { unknown(); return }
-  c.topics.received(id!).then(known => known ? c.release(id!) : unknown(), (err: unknown) => to.ordinary.failed(c, err))
+  c.topics.received(id!).then(known => known ? c.send(ackFrame(0x62, id!)) : unknown(), (err: unknown) => to.ordinary.failed(c, err))
 }
 
 function slow<C extends Receiver> (c: C, to: Destinations<C>, packet: Packet): void {

@@ -206,7 +206,7 @@ export class Entrance {
   private connection (wire: Wire, guest: Guest): Connection {
     guest.deadline?.cancel()
     const c = guest.connection = new Connection(wire, guest.origin, this.world, CONNECT_TIMEOUT_MS)
-    c.signedIn = c.gone = () => { this.newcomers.leave(guest) }
+    c.leavesDoor = () => { this.newcomers.leave(guest) }
     return c
   }
 

@@ -15,6 +15,7 @@ import { acknowledge, complete } from './answers.js'
 import type { Arrived } from './arrived.js'
 import type { Connection } from './connection.js'
 import { NO_BYTES, type Properties } from './properties.js'
+import { TopicOutput } from './topic-output.js'
 
 export interface OrdinaryDeps {
   topics: Topics
@@ -45,7 +46,6 @@ export class Ordinary {
   async opened (c: Connection, packet: IConnectPacket, will: Properties | undefined): Promise<void> {
     const { topics, wills, store } = this.deps
     const { id } = c.session
-    c.acl = this.rules(c)
     await wills.connected(id, c.sessionPresent)
     if (!c.sessionPresent) await topics.forget(id)
     for (const packetId of c.sessionPresent ? store.receivedIds(id) : []) {
@@ -61,17 +61,17 @@ export class Ordinary {
       messageExpirySeconds: will?.expirySeconds ?? 0,
       delaySeconds: will?.willDelaySeconds ?? 0,
       expirySeconds: c.expirySeconds
-    }, c.acl)
+    }, this.rules(c))
   }
 
   /** A new credential may bring other rules. */
   refreshed (c: Connection): void {
-    c.acl = this.rules(c)
-    c.topics?.judgeBy(c.acl)
+    c.acl = null
+    c.topics?.judgeBy(this.rules(c))
   }
 
-  private rules ({ identity, session: { user, device } }: Connection): TopicAcl {
-    return new TopicAcl(this.deps.book, { ...identity!, user, device })
+  private rules (c: Connection): TopicAcl {
+    return c.acl ??= new TopicAcl(this.deps.book, { ...c.identity!, user: c.session.user, device: c.session.device })
   }
 
   /** Nothing of the session stays. */
@@ -79,7 +79,7 @@ export class Ordinary {
 
   /** CONNACK is written: what waited for the session goes out. */
   ready (c: Connection): void {
-    if (c.sessionPresent) c.topics = this.deps.topics.attach(c.session.id, c, c.acl!, c.expirySeconds)
+    if (c.sessionPresent) c.topics = this.deps.topics.attach(c.session.id, new TopicOutput(c, this.deps.clock), this.rules(c), c.expirySeconds)
   }
 
   /** The connection ended. Durable when it resolves; never rejects. */
@@ -105,7 +105,7 @@ export class Ordinary {
     const pending = c.acks.open(m.packetId, m.qos, m.payload.length)
     c.throttled(() => {
       if (!isTopicName(m.topic) || !fewLevels(m.topic)) { c.malformed('a topic with wildcards, or of too many levels', 0x90); return } // [MQTT-3.3.2-2]
-      if (!c.acl!.mayPublish(m.topic)) {
+      if (!this.rules(c).mayPublish(m.topic)) {
         this.deps.count.refused()
         c.settle(pending, () => acknowledge(c, m, NOT_AUTHORIZED))
         return
@@ -155,7 +155,7 @@ export class Ordinary {
     return filters.map(filter => {
       const wanted = parseFilter(filter, c.session.user)
       if (wanted !== 'ordinary') return wanted !== 'foreign' && c.identity!.anonymous !== true
-      if (!fewLevels(filter) || shareOf(filter) === 'bad' || !c.acl!.maySubscribe(filter)) return false
+      if (!fewLevels(filter) || shareOf(filter) === 'bad' || !this.rules(c).maySubscribe(filter)) return false
       if (fresh.has(filter) || c.topics?.subscriptions.has(filter) === true) return true
       if ((c.topics?.subscriptions.size ?? 0) + fresh.size >= MAX_SUBSCRIPTIONS || bytes + filter.length > MAX_FILTER_BYTES) return false
       fresh.add(filter)
@@ -178,7 +178,7 @@ export class Ordinary {
   granted (c: Connection, granted: readonly ISubscription[], id: number): void {
     const { topics } = this.deps
     for (const s of granted) {
-      c.topics ??= topics.begin(c.session.id, c, c.acl!, c.expirySeconds > 0)
+      c.topics ??= topics.begin(c.session.id, new TopicOutput(c, this.deps.clock), this.rules(c), c.expirySeconds > 0)
       topics.subscribe(c.topics, subscription(s, id), (s.rh ?? 0) as 0 | 1 | 2)
     }
   }

@@ -17,12 +17,14 @@ export interface Properties {
   passedOn: Buffer
 }
 
+const MALFORMED = 0x81
 const PROTOCOL_ERROR = 0x82
 const PAYLOAD_FORMAT = 0x01
 const EXPIRY = 0x02
 const CONTENT_TYPE = 0x03
 const RESPONSE_TOPIC = 0x08
 const CORRELATION_DATA = 0x09
+const SUBSCRIPTION_ID = 0x0b
 const WILL_DELAY = 0x18
 const TOPIC_ALIAS = 0x23
 const USER = 0x26
@@ -46,7 +48,7 @@ export function readProperties (b: Buffer, at: number, end: number, allowed: Rea
   while (w.left > 0) {
     const start = w.at
     const id = w.byte()
-    if (!allowed.has(id)) w.fail(`property ${id} does not belong here`, PROTOCOL_ERROR)
+    if (!allowed.has(id)) w.fail(`property ${id} does not belong here`, id === SUBSCRIPTION_ID ? PROTOCOL_ERROR : MALFORMED) // MQTT 5, 2.2.2.2 and 3.3.2.3.8
     else if (id === USER) user.push([w.text(), w.text()])
     else if (seen.has(id)) w.fail(`property ${id} is given twice`, PROTOCOL_ERROR)
     else read(w, id, values)

@@ -1,10 +1,13 @@
 import { readFileSync } from 'node:fs'
 import { connect } from 'node:net'
+import { Registry } from 'prom-client'
+import { httpApi } from '../../broker/api/http.js'
 import { errorCodes } from '../../broker/domain/errors.js'
 import { Bystanders } from '../support/bystanders.js'
 import { Door } from '../support/door.js'
 import { fill } from '../support/inbox.js'
 import { closeAll, type Parley, startParley } from '../support/parley.js'
+import { recordingLogger } from '../support/recording-logger.js'
 
 afterEach(closeAll)
 
@@ -100,4 +103,9 @@ test.each([
     expect([protocol, answer.slice(9, 12)]).toEqual([protocol, String(protocol === 'http' ? onHttp : onWs)]) // 426: this port is for WebSockets
   }
   await by.unharmed()
+})
+
+test('a request that is never finished, and a socket on which nothing moves, have an end', async () => {
+  const { server } = httpApi({ parts: () => [], metrics: new Registry(), logger: recordingLogger() })
+  expect([server.requestTimeout, server.timeout]).toEqual([30_000, 60_000])
 })
