@@ -18,6 +18,8 @@ export default {
       sourceMaps: 'inline',
     }],
   },
+  globalSetup: '<rootDir>/test/servers/global-setup.js',
+  globalTeardown: '<rootDir>/test/servers/global-teardown.js',
   setupFiles: ['<rootDir>/test/support/one-error-realm.js'],
   testTimeout: 30_000,
   // Always workers, even with one core: a native crash then fails its suite and not the run,

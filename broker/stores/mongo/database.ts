@@ -1,0 +1,90 @@
+import { type Collection, type Db, type IndexDescription, type MongoClient, ReadConcern, WriteConcern } from 'mongodb'
+import type { Counts } from '../../domain/entry.js'
+import type { GroupKind, Role } from '../../domain/group.js'
+import type { AclRule } from '../../domain/acl.js'
+import type { Device } from '../../ports/devices.js'
+import type { EntryDoc } from './entry-doc.js'
+
+/** Raised with every change of documents or indexes that an older version would not understand. */
+export const SCHEMA = 1
+
+/** One conversation in a user's inbox, and where the user's devices stand in it. Without `since`: cursors only. */
+export interface InboxDoc {
+  u: string
+  c: string
+  since?: number
+  left?: number
+  read?: number
+  dlv?: number
+  /** Counts at the read mark. */
+  rc?: Counts
+  /** By {@link deviceKey}: contiguous and highest. */
+  cur?: Record<string, number>
+  hi?: Record<string, number>
+}
+export interface MemberDoc { c: string, u: string, role: Role, since: number }
+export interface GroupDoc {
+  /** The conversation. */
+  _id: string
+  kind: GroupKind
+  title: string
+  avatar: string
+  /** JSON: an app's names may be such as a document must not have. */
+  custom?: string
+  visible: boolean
+  made: number
+  deleted: boolean
+  /** Members. */
+  count: number
+}
+export interface DeviceDoc extends Omit<Device, 'user' | 'device'> { _id: string, u: string, d: string }
+export interface TicketDoc { _id: string, u: string, d: string, acl?: readonly AclRule[], issued: number, made: number, expires: number }
+export interface RemovalDoc { u: string, d: string, ms: number }
+export interface BlockDoc { u: string, o: string }
+export interface MetaDoc { _id: 'store', schema: number, epoch: string }
+
+export interface Database {
+  client: MongoClient
+  log: Collection<EntryDoc>
+  inbox: Collection<InboxDoc>
+  members: Collection<MemberDoc>
+  groups: Collection<GroupDoc>
+  devices: Collection<DeviceDoc>
+  tickets: Collection<TicketDoc>
+  removals: Collection<RemovalDoc>
+  users: Collection<{ _id: string }>
+  blocks: Collection<BlockDoc>
+  meta: Collection<MetaDoc>
+}
+
+/** Writes are told committed, and reads see only what no failover takes back (docs/cluster.md). */
+const OPTIONS = { readConcern: new ReadConcern('majority'), writeConcern: new WriteConcern('majority') }
+
+export function collections (client: MongoClient): Database {
+  const db: Db = client.db(undefined, OPTIONS)
+  return {
+    client,
+    log: db.collection('log'), inbox: db.collection('inbox'), members: db.collection('members'), groups: db.collection('convs'),
+    devices: db.collection('devices'), tickets: db.collection('tickets'), removals: db.collection('removals'), users: db.collection('users'),
+    blocks: db.collection('blocks'), meta: db.collection('meta')
+  }
+}
+
+type Indexed = Exclude<keyof Database, 'client' | 'users' | 'meta' | 'groups'>
+/** All that the stores ask by. The log's names stand in the server's words for a duplicate (append-errors.ts). */
+export const INDEXES: Record<Indexed, (IndexDescription & { name: string })[]> = {
+  log: [{ name: 'by_seq', key: { c: 1, s: 1 }, unique: true }, { name: 'by_cid', key: { c: 1, u: 1, cid: 1 }, unique: true }],
+  inbox: [{ name: 'by_user', key: { u: 1, c: 1 }, unique: true }],
+  members: [{ name: 'by_group', key: { c: 1, u: 1 }, unique: true }],
+  devices: [{ name: 'by_user', key: { u: 1 } }],
+  tickets: [{ name: 'by_user', key: { u: 1 } }],
+  removals: [{ name: 'by_user', key: { u: 1, d: 1 }, unique: true }],
+  blocks: [{ name: 'by_user', key: { u: 1, o: 1 }, unique: true }]
+}
+
+/** A device as the name of a field: `.` and `$` mean something there. */
+export const deviceKey = (device: string): string => device.replace(/[%.$]/g, c => `%${c.charCodeAt(0).toString(16)}`)
+
+/** A field's own value: names come from clients. */
+export const own = (of: Record<string, number> | undefined, name: string): number | undefined =>
+  of !== undefined && Object.hasOwn(of, name) ? of[name] : undefined

@@ -1,0 +1,64 @@
+import { randomBytes } from 'node:crypto'
+import { ObjectId } from 'mongodb'
+import type { Entry, Head } from '../../domain/entry.js'
+import type { ConvKey } from '../../domain/ids.js'
+import type { AppendResult, Draft, LogStore, PageQuery } from '../../ports/log.js'
+import { Appends } from './appends.js'
+import { type Calls, unavailable } from './calls.js'
+import type { Database } from './database.js'
+import { type EntryDoc, ownCid, toEntry } from './entry-doc.js'
+import { headOf, readHeads } from './heads.js'
+import { sizeOf } from './lane.js'
+
+/** A document has at most 16 MiB, of which names and the rest need little. */
+const MOST_BYTES = 15 << 20
+/** Entries fetched at once of a page that is bounded by bytes. */
+const FETCH = 50
+
+export class MongoLogStore implements LogStore {
+  readonly #appends: Appends
+  #closed = false
+
+  constructor (private readonly db: Database, private readonly calls: Calls) {
+    this.#appends = new Appends(db, calls)
+  }
+
+  append (draft: Draft): Promise<AppendResult> {
+    if (this.#closed) return Promise.resolve({ kind: 'not-stored', cause: unavailable('the store is closed') })
+    if (sizeOf(draft) > MOST_BYTES) return Promise.resolve({ kind: 'not-stored', cause: new RangeError(`an entry has at most ${MOST_BYTES} bytes`) })
+    const cid = draft.cid === '' ? ownCid(randomBytes(12).toString('base64url')) : draft.cid
+    return new Promise(resolve => { this.#appends.add({ draft, id: new ObjectId(), cid, searched: false, resolve }) })
+  }
+
+  async heads (convs: readonly ConvKey[]): Promise<Head[]> {
+    if (convs.length === 0) return []
+    const heads = await this.calls.read(() => readHeads(this.db, [...new Set(convs)]))
+    return convs.map(c => headOf(heads, c))
+  }
+
+  async page (conv: ConvKey, q: PageQuery): Promise<Entry[]> {
+    const forwards = q.after !== undefined
+    const docs = await this.calls.read(() => this.#read(conv, forwards ? { $gt: q.after! } : { $lt: q.before! }, forwards ? 1 : -1, q))
+    return (forwards ? docs : docs.reverse()).map(toEntry)
+  }
+
+  async #read (c: ConvKey, s: object, order: 1 | -1, { limit, maxBytes = Infinity }: PageQuery): Promise<EntryDoc[]> {
+    const cursor = this.db.log.find({ c, s }, { sort: { c: order, s: order }, limit, batchSize: maxBytes === Infinity ? limit : Math.min(limit, FETCH) })
+    const out: EntryDoc[] = []
+    let bytes = 0
+    try {
+      for await (const doc of cursor) {
+        out.push(doc)
+        bytes += (doc.f?.length() ?? 0) + (doc.b?.length() ?? 0)
+        if (bytes >= maxBytes) break
+      }
+    } finally { await cursor.close() }
+    return out
+  }
+
+  /** What waits is answered `unknown`: some of it may have been stored. Resolves when nothing is on its way any more. */
+  async close (): Promise<void> {
+    this.#closed = true
+    await this.#appends.close()
+  }
+}
