@@ -11,6 +11,8 @@ import type { Config } from './config/schema.js'
 import { signingSecret } from './config/secret.js'
 import { Access } from './core/access.js'
 import type { CloseReason } from './core/connections.js'
+import { Arrivals } from './core/arrivals.js'
+import { Cluster } from './core/cluster.js'
 import { CursorKeeper } from './core/cursor-keeper.js'
 import { FanOut } from './core/fan-out.js'
 import { HookRunner } from './core/hooks.js'
@@ -29,7 +31,7 @@ import { Signals } from './core/signals.js'
 import { Tickets } from './core/tickets.js'
 import { RetainedWindows } from './core/windows.js'
 import { moveCursors } from './core/move-cursors.js'
-import { Metrics } from './metrics.js'
+import { Metrics, type NewsCounts } from './metrics.js'
 import { AedesHost, heldFilters } from './mqtt/aedes.js'
 import { AppState } from './mqtt/app-state.js'
 import { Chat } from './mqtt/chat.js'
@@ -47,7 +49,8 @@ import type { Host, Plugin } from './plugin.js'
 import { loadPlugins, type PluginChoice } from './plugins.js'
 import { type Clock, systemClock } from './ports/clock.js'
 import type { Logger } from './ports/logger.js'
-import { openLmdb } from './stores/lmdb/open.js'
+import type { Base } from './base.js'
+import { openBase } from './base.js'
 import { webClient } from './web-client.js'
 import groups from '../plugins/groups/index.js'
 import history from '../plugins/history/index.js'
@@ -55,6 +58,9 @@ import { version } from './config/version.js'
 
 /** A packet holds at most a message or an RPC request, and the longest topic and properties around it. */
 const packetLimit = (messageBytes: number): number => Math.max(messageBytes, 256 << 10) + (72 << 10)
+
+/** What the bus lost without saying so is found after this. */
+const CHECK_MS = 60_000
 
 export interface RunningNode {
   addresses: { protocol: string, url: string }[]
@@ -74,16 +80,18 @@ export interface Surroundings {
 
 /** The one place where the parts meet: builds a node of a configuration and starts it. */
 export async function startNode (config: Config, { log: logger, clock = systemClock, baseDir = process.cwd() }: Surroundings): Promise<RunningNode> {
-  const stores = await openLmdb(config.dataDir, { log: logger, now: () => clock.now() })
+  const news = { published: 0, dropped: 0, repaired: 0 }
+  const base = await openBase(config, logger, clock, news)
   try {
-    return await assemble(config, { logger, clock, baseDir }, stores)
+    return await assemble(config, { logger, clock, baseDir }, base, news)
   } catch (e) {
-    await stores.close()
+    await base.bus.close()
+    await base.stores.close()
     throw e
   }
 }
 
-async function assemble (config: Config, { logger, clock, baseDir }: { logger: Logger, clock: Clock, baseDir: string }, stores: Awaited<ReturnType<typeof openLmdb>>): Promise<RunningNode> {
+async function assemble (config: Config, { logger, clock, baseDir }: { logger: Logger, clock: Clock, baseDir: string }, { stores, bus, shared }: Base, news: NewsCounts): Promise<RunningNode> {
   const { limits } = config
   const { log, inbox, cursors, devices, directory } = stores
   const tickets = new Tickets({ store: stores.tickets, clock, ttlMs: config.auth.ticket.ttlSeconds * 1000 })
@@ -92,13 +100,18 @@ async function assemble (config: Config, { logger, clock, baseDir }: { logger: L
     sessions: () => registry.size,
     inFlight: () => { let n = 0; for (const c of registry.all()) n += c.session.flights.size; return n },
     topics: () => topics.counts
-  })
-  const roster = new Roster()
+  }, news)
+  const roster = new Roster(bus)
   const access = new Access(directory, config.users.unknown)
-  const fanOut = new FanOut(roster, access)
+  const fanOut = new FanOut(roster, access, group => { cluster?.begins(group) })
   const operations = new Operations({ logger, clock })
   const windows = new RetainedWindows()
-  const receipts = new Receipts({ log, inbox, directory, roster, clock, logger, limits })
+  const receipts = new Receipts({ log, inbox, directory, roster, bus, clock, logger, limits })
+  const signals = new Signals({ access, directory, roster, bus, limits })
+  const cluster = shared === null ? null : new Cluster({
+    bus, fanOut, access, receipts, signals, clock, logger, checkMs: CHECK_MS, log: shared,
+    arrivals: new Arrivals({ log: shared, clock, logger, give: c => { fanOut.entry(c.entry, c.effects) }, since: conv => roster.since(conv), repaired: n => { news.repaired += n } })
+  })
   const keeper = new CursorKeeper(cursors, clock, logger, (user, conv, seq) => receipts.delivered(user, conv, seq))
 
   // plugins get a host whose publisher is there once their hooks are known
@@ -107,14 +120,17 @@ async function assemble (config: Config, { logger, clock, baseDir }: { logger: L
     moveCursors: async (user, device, seqs) => { await moveCursors(user, device, seqs, { log, inbox, devices, keeper, session: id => registry.get(id)?.session }) },
     log, inbox, directory, clock, logger, limits, epoch: stores.epoch,
     post: async e => await publisher.system(e),
-    tell: (user, event) => fanOut.tell(user, event),
+    tell: (user, event) => { if (cluster === null) fanOut.tell(user, event); else cluster.tell(user, event) },
     operation: op => operations.register(op)
   }
   const hooks = new HookRunner(await loadPlugins(choices(config), baseDir, host, logger), {
     clock, logger, onFailure: (plugin, hook, kind) => metrics.hookFailed(plugin, hook, kind)
   })
   const signIn = new SignIn({ providers: hooks, tickets, store: stores.tickets, clock })
-  const publisher = new Publisher({ log, access, hooks, fanOut, clock, logger, limits, appended: ms => metrics.appended(ms) })
+  const publisher = new Publisher({
+    log, access, hooks, clock, logger, limits, appended: ms => metrics.appended(ms),
+    announce: c => { if (cluster === null) fanOut.entry(c.entry, c.effects); else cluster.announce(c) }
+  })
 
   const replays = new Replays({ log, inbox, cursors, devices, roster, windows, limits }, (session, err) => {
     logger.error({ err, session: session.id }, 'the inbox could not be read; the connection is closed and its library comes back')
@@ -147,7 +163,7 @@ async function assemble (config: Config, { logger, clock, baseDir }: { logger: L
     windows, deviceDays: config.retention.deviceDays, pace: new Pace(limits.connectsPerMinute, clock), aedes: () => aedes!, ordinary, draining: () => draining
   })
   const chat = new Chat({
-    publisher, receipts, signals: new Signals({ access, directory, roster, limits }), rpc: new Rpc(operations, limits), state: new AppState(devices), logger,
+    publisher, receipts, signals, rpc: new Rpc(operations, limits), state: new AppState(devices), logger,
     count: { published: kind => metrics.publish(kind), refused: code => metrics.refused(code) }
   })
   operations.register(serverInfo({ version: version(), epoch: stores.epoch, limits, features: ['groups', 'history', 'batch'] }))
@@ -192,7 +208,7 @@ async function assemble (config: Config, { logger, clock, baseDir }: { logger: L
   const listeners = new Listeners(world, { logger, loopbackOnly: config.auth.dev, admits: address => signIn.admits(address), opened: () => metrics.opened(), closed: () => metrics.closed(), turnedAway: why => metrics.turnedAway(why) })
   const http = httpApi({
     logger, metrics: metrics.registry,
-    parts: () => [{ name: 'store', ...stores.health() }, { name: 'node', ok: !draining, ...(draining ? { why: 'draining' } : {}) }]
+    parts: () => [{ name: 'store', ...stores.health() }, ...(cluster === null ? [] : [{ name: 'bus', ...bus.health() }]), { name: 'node', ok: !draining, ...(draining ? { why: 'draining' } : {}) }]
   })
 
   async function close (): Promise<void> {
@@ -208,6 +224,8 @@ async function assemble (config: Config, { logger, clock, baseDir }: { logger: L
     await keeper.close()
     await receipts.flush()
     await http.close()
+    cluster?.close()
+    await bus.close()
     await stores.close()
   }
   try {

@@ -1,5 +1,8 @@
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client'
 
+/** Of news between nodes. */
+export interface NewsCounts { published: number, dropped: number, repaired: number }
+
 /** What a node counts; names and meanings: docs/metrics.md. Hot counts are plain numbers, read when they are scraped. */
 export class Metrics {
   readonly registry = new Registry()
@@ -15,7 +18,7 @@ export class Metrics {
   private readonly turnedAwayTotal: Counter<'why'>
   private published = new Map<string, number>()
 
-  constructor (live: { sessions (): number, inFlight (): number, topics (): { sessions: number, subscriptions: number, retained: number } }) {
+  constructor (live: { sessions (): number, inFlight (): number, topics (): { sessions: number, subscriptions: number, retained: number } }, news: NewsCounts) {
     const registers = [this.registry]
     collectDefaultMetrics({ register: this.registry, prefix: 'parley_' })
     const published = this.published
@@ -48,6 +51,9 @@ export class Metrics {
       name: 'parley_wills_total', help: 'Wills that came due, by what became of them', labelNames: ['outcome'], registers,
       collect () { this.reset(); for (const [outcome, n] of Object.entries(topics.wills)) this.inc({ outcome }, n) }
     })
+    counter('parley_news_published_total', 'Messages to other nodes', () => news.published)
+    counter('parley_news_dropped_total', 'Messages to other nodes that the bus did not take', () => news.dropped)
+    counter('parley_news_repaired_total', 'Entries of other nodes that the bus lost and the log gave', () => news.repaired)
     gauge('parley_topic_sessions', 'Sessions with subscriptions to ordinary topics, connected or not', () => live.topics().sessions)
     gauge('parley_topic_subscriptions', 'Subscriptions to ordinary topics', () => live.topics().subscriptions)
     gauge('parley_topic_retained', 'Topics with a retained message', () => live.topics().retained)

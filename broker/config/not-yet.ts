@@ -10,8 +10,6 @@ import { rootField } from './schema.js'
  * A part that builds one of these deletes its row.
  */
 export const notYet: readonly { path: string, feature: string }[] = [
-  { path: 'mongo', feature: 'cluster mode' },
-  { path: 'redis', feature: 'cluster mode' },
   { path: 'admin', feature: 'a separate admin address' },
   { path: 'retention.days', feature: 'retention by age' },
   { path: 'retention.perConversation', feature: 'retention by count' },

@@ -17,6 +17,8 @@ export class Access {
     return answer !== undefined ? answer : this.lookUp(user, conv)
   }
 
+  clear (): void { this.known.clear() }
+
   /** Membership, roles or blocks of the conversation changed. */
   forget (conv: ConvKey): void { this.known.delete(conv) }
 

@@ -1,6 +1,6 @@
 import type { Entry } from '../domain/entry.js'
 import type { Effects } from '../domain/group.js'
-import { isGroupKey, type UserId, usersOf } from '../domain/ids.js'
+import { type ConvKey, isGroupKey, type UserId, usersOf } from '../domain/ids.js'
 import type { Event } from '../plugin.js'
 import type { Access } from './access.js'
 import { EntryView, Outgoing } from './outgoing.js'
@@ -8,7 +8,8 @@ import type { Roster } from './roster.js'
 
 /** Hands committed entries to this node's sessions, in the order of their commit, waiting for nobody. */
 export class FanOut {
-  constructor (private readonly roster: Roster, private readonly access: Access) {}
+  /** `hosts`: news of the group is heard from now on; what came since the entry by which a session joined may have been missed. */
+  constructor (private readonly roster: Roster, private readonly access: Access, private readonly hosts: (group: ConvKey) => void = () => {}) {}
 
   entry (entry: Entry, effects?: Effects): void {
     const view = new EntryView(entry)
@@ -17,6 +18,7 @@ export class FanOut {
       for (const session of this.roster.ofGroup(entry.conv)) session.entry(view)
       for (const session of this.roster.preparing) session.entry(view)
     } else {
+      // not Roster.of: this is the path of every message
       const [a, b] = usersOf(entry.conv)
       for (const session of this.roster.ofUser(a)) session.entry(view)
       if (a !== b) for (const session of this.roster.ofUser(b)) session.entry(view)
@@ -24,7 +26,7 @@ export class FanOut {
     if (added !== null) this.after(entry, effects!, added)
   }
 
-  /** On `me/evt` of the user's sessions here. */
+  /** On `me/evt` of the user's sessions on this node. */
   tell (user: UserId, event: Event): void {
     const sessions = this.roster.ofUser(user)
     if (sessions.length === 0) return
@@ -39,7 +41,9 @@ export class FanOut {
     for (const { user, role } of effects.members ?? []) {
       if (role === null) continue
       for (const s of this.roster.ofUser(user)) {
-        if (!this.roster.join(entry.conv, s)) continue // its role changes
+        const listening = this.roster.join(entry.conv, s)
+        if (listening === null) continue // its role changes
+        void listening.then(() => { this.hosts(entry.conv) })
         s.joined(entry.conv, entry.seq)
         added.add(user)
       }

@@ -1,15 +1,14 @@
 import { cidOf, type Content, decodeContent, type Envelope } from '../domain/content.js'
-import { type Entry, payloadHash } from '../domain/entry.js'
+import { payloadHash } from '../domain/entry.js'
 import { asParleyError, ParleyError } from '../domain/errors.js'
 import type { Effects } from '../domain/group.js'
 import type { ConvKey, DeviceId, UserId } from '../domain/ids.js'
 import { keyOf, type Target } from '../domain/topics.js'
 import type { Clock } from '../ports/clock.js'
-import type { AppendResult, Draft, LogStore } from '../ports/log.js'
+import type { AppendResult, Committed, Draft, LogStore } from '../ports/log.js'
 import type { Logger } from '../ports/logger.js'
 import type { Publishing } from '../plugin.js'
 import type { Access } from './access.js'
-import type { FanOut } from './fan-out.js'
 import type { HookRunner } from './hooks.js'
 
 /** A message as it came in. */
@@ -61,9 +60,11 @@ const SETTLE_MS = 10_000
 
 export class Publisher {
   constructor (private readonly deps: {
-    log: LogStore, access: Access, hooks: HookRunner, fanOut: FanOut, clock: Clock, logger: Logger
+    log: LogStore, access: Access, hooks: HookRunner, clock: Clock, logger: Logger
     limits: { readonly messageBytes: number }
     appended (ms: number): void
+    /** Hands a committed entry to whom it concerns, waiting for nobody. */
+    announce (c: Committed): void
   }) {}
 
   /** `done` is called exactly once; at once when the message is refused without a look-up. */
@@ -177,7 +178,7 @@ export class Publisher {
     switch (r.kind) {
       case 'stored':
         done({ kind: 'stored', conv: draft.conv, seq: r.entry.seq, ts: r.entry.ts, cid: draft.cid })
-        this.announce(r.entry, draft)
+        this.announce({ entry: r.entry, afterMs: r.afterMs, effects: draft.effects })
         return
       case 'already-stored':
         done({ kind: 'stored', conv: draft.conv, seq: r.entry.seq, ts: r.entry.ts, cid: draft.cid })
@@ -212,9 +213,9 @@ export class Publisher {
     throw new ParleyError('unavailable', 'the store cannot commit now', { retryAfterMs: 1000 })
   }
 
-  private announce (entry: Entry, draft: Draft): void {
-    this.deps.fanOut.entry(entry, draft.effects)
-    if (this.deps.hooks.has('didPublish')) this.deps.hooks.didPublish({ entry })
+  private announce (c: Committed): void {
+    this.deps.announce(c)
+    if (this.deps.hooks.has('didPublish')) this.deps.hooks.didPublish({ entry: c.entry })
   }
 }
 

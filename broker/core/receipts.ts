@@ -3,6 +3,7 @@ import { EMPTY_HEAD } from '../domain/entry.js'
 import { ParleyError } from '../domain/errors.js'
 import { type ConvKey, groupOf, isGroupKey, type UserId } from '../domain/ids.js'
 import { scanObject } from '../domain/json-scan.js'
+import { type Bus, userChannel } from '../ports/bus.js'
 import type { Clock } from '../ports/clock.js'
 import type { Directory } from '../ports/directory.js'
 import type { InboxRow, InboxStore, Mark } from '../ports/inbox.js'
@@ -35,7 +36,7 @@ export class Receipts {
   private running: Promise<void> = Promise.resolve()
 
   constructor (private readonly deps: {
-    log: LogStore, inbox: InboxStore, directory: Directory, roster: Roster, clock: Clock, logger: Logger
+    log: LogStore, inbox: InboxStore, directory: Directory, roster: Roster, bus: Pick<Bus, 'publish'>, clock: Clock, logger: Logger
     limits: { readonly receiptMembers: number }
   }) {}
 
@@ -131,10 +132,18 @@ export class Receipts {
     const news: ReceiptNews = { conv: w.conv, user: w.user }
     if (w.delivered > 0) news.delivered = w.delivered
     if (w.read > 0) news.read = w.read
-    if (w.read > 0) for (const s of this.deps.roster.ofUser(w.user)) if (s !== w.by) s.extras.receipt(news)
-    for (const author of await this.authors(w)) {
-      if (author !== w.user) for (const s of this.deps.roster.ofUser(author)) s.extras.receipt(news)
-    }
+    if (w.read > 0) this.send(w.user, news, w.by)
+    for (const author of await this.authors(w)) if (author !== w.user) this.send(author, news, null)
+  }
+
+  private send (to: UserId, news: ReceiptNews, not: Session | null): void {
+    this.deps.bus.publish(userChannel(to), { kind: 'receipt', ...news })
+    this.deliver(to, news, not)
+  }
+
+  /** To the user's sessions on this node. `not`: who said so. */
+  deliver (to: UserId, news: ReceiptNews, not: Session | null): void {
+    for (const s of this.deps.roster.ofUser(to)) if (s !== not) s.extras.receipt(news)
   }
 
   private async authors ({ conv, user, after, delivered, read }: Waiting): Promise<Iterable<UserId>> {

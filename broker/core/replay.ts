@@ -48,10 +48,15 @@ export class Replays {
 
 /** Puts a session that now holds a branch of the inbox under its groups, so that what is new reaches it. */
 async function enter (session: Session, { roster, inbox }: ReplayDeps): Promise<InboxRow[]> {
-  roster.add(session)
+  session.enteredMs = session.world.clock.now()
+  await roster.add(session)
   const rows = await inbox.rows(session.user)
   if (session.closed) return rows
-  for (const row of rows) if (isGroupKey(row.conv) && row.left === 0 && (session.seen?.get(row.conv)?.left ?? 0) < row.since) roster.join(row.conv, session)
+  const listening = rows.map(row => {
+    const isIn = isGroupKey(row.conv) && row.left === 0 && (session.seen?.get(row.conv)?.left ?? 0) < row.since
+    return isIn ? roster.join(row.conv, session) : null
+  })
+  await Promise.all(listening)
   if (session.state === 'entered') session.seen = null
   return rows
 }

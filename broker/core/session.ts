@@ -53,6 +53,8 @@ export class Session implements Sender {
   groups: ConvKey[] = []
   state: 'outside' | 'entered' | 'replaying' | 'live' = 'outside'
   closed = false
+  /** When it began to hear what is new, ms. */
+  enteredMs = 0
   /** App in the foreground; a connection begins so. */
   active = true
   /** What happened while the replay is being prepared. */

@@ -1,7 +1,8 @@
 import { isUtf8 } from 'node:buffer'
 import { ParleyError } from '../domain/errors.js'
-import { type ConvKey, groupOf, isGroupKey, nameOf, peerOf } from '../domain/ids.js'
+import { type ConvKey, groupOf, isGroupKey, nameOf, peerOf, type UserId } from '../domain/ids.js'
 import { scanObject } from '../domain/json-scan.js'
+import { type Bus, groupChannel, userChannel } from '../ports/bus.js'
 import type { Directory } from '../ports/directory.js'
 import type { Access } from './access.js'
 import { Outgoing } from './outgoing.js'
@@ -15,7 +16,7 @@ const LAGGING_BYTES = 16 << 10
 /** Signals (typing, …): to whoever is there now, never stored. */
 export class Signals {
   constructor (private readonly deps: {
-    access: Access, directory: Directory, roster: Roster
+    access: Access, directory: Directory, roster: Roster, bus: Pick<Bus, 'publish'>
     limits: { readonly receiptMembers: number }
   }) {}
 
@@ -36,12 +37,19 @@ export class Signals {
     const most = this.deps.limits.receiptMembers
     if (group && most !== 0 && await this.deps.directory.memberCount(groupOf(conv)) > most) return
     const inner = payload.toString('utf8').trim().slice(1, -1).trim()
-    const make = (user: Session['user']): Outgoing => new Outgoing('sig', Buffer.from(
-      `{"conv":"${nameOf(conv, user)}"${group ? `,"from":"${from.user}"` : ''}${inner === '' ? '' : `,${inner}`}}`))
-    const audience = group ? this.deps.roster.ofGroup(conv) : this.deps.roster.ofUser(peerOf(conv, from.user))
+    this.deps.bus.publish(group ? groupChannel(conv) : userChannel(peerOf(conv, from.user)), { kind: 'signal', conv, from: from.user, members: inner })
+    this.deliver(conv, from.user, inner, from)
+  }
+
+  /** To the sessions on this node. `members`: of the JSON object, without braces; `not`: who sent it. */
+  deliver (conv: ConvKey, from: UserId, members: string, not: Session | null): void {
+    const group = isGroupKey(conv)
+    const make = (user: UserId): Outgoing => new Outgoing('sig', Buffer.from(
+      `{"conv":"${nameOf(conv, user)}"${group ? `,"from":"${from}"` : ''}${members === '' ? '' : `,${members}`}}`))
+    const audience = group ? this.deps.roster.ofGroup(conv) : this.deps.roster.ofUser(peerOf(conv, from))
     let shared: Outgoing | null = null
     for (const s of audience) {
-      if (s === from || !s.grants.holds('sig') || s.link.unsentBytes > LAGGING_BYTES || !s.active) continue
+      if (s === not || !s.grants.holds('sig') || s.link.unsentBytes > LAGGING_BYTES || !s.active) continue
       const out = group ? shared ??= make(s.user) : make(s.user)
       if (s.fits(out)) s.link.deliver(out, 0, 0, false, s.grants.isLong('sig'))
     }

@@ -7,9 +7,14 @@ import type { Health } from './log.js'
 export type NodeId = string & { readonly brand: 'NodeId' }
 
 /** Where news goes: to nodes that host the user, or sessions of the group; to one node; to all. */
-export type Channel = `u:${UserId}` | `${ConvKey}` | `n:${NodeId}` | 'all'
-export const userChannel = (user: UserId): Channel => `u:${user}`
-export const nodeChannel = (node: NodeId): Channel => `n:${node}`
+export type Channel = string & { readonly brand: 'Channel' }
+export const userChannel = (user: UserId): Channel => `u:${user}` as Channel
+/** `conv`: a group's. */
+export const groupChannel = (conv: ConvKey): Channel => conv as string as Channel
+export const nodeChannel = (node: NodeId): Channel => `n:${node}` as Channel
+export const ALL = 'all' as Channel
+/** Whose channel it is; null: not a user's. */
+export const userOfChannel = (channel: Channel): UserId | null => channel.startsWith('u:') ? channel.slice(2) as UserId : null
 
 /** What nodes tell each other. Nothing of it is kept: who missed something asks the log. */
 export type News =

@@ -13,7 +13,8 @@ export type Draft = Omit<Entry, 'seq' | 'ts' | 'counts'> & {
 
 /**
  * How an append ended. Callers decide each: the types leave no case out.
- * - `stored`: durably committed; a kill of every process the next instant does not lose it.
+ * - `stored`: durably committed; a kill of every process the next instant does not lose it. `afterMs`: `ts` of the entry
+ *   before it, 0 when it is the first.
  * - `already-stored`: this sender's cid (or DUP resend) is in the log with the same payload; `entry` is the first one.
  * - `conflict`: the cid is in the log with another payload; or the group to create exists.
  * - `not-stored`: certainly not in the log, now or later: the store was closed, or cannot hold it. A ParleyError
@@ -22,7 +23,7 @@ export type Draft = Omit<Entry, 'seq' | 'ts' | 'counts'> & {
  *   retry with the same cid settles it.
  */
 export type AppendResult =
-  | { kind: 'stored', entry: Entry }
+  | { kind: 'stored', entry: Entry, afterMs: number }
   | { kind: 'already-stored', entry: Entry }
   | { kind: 'conflict' }
   | { kind: 'not-stored', cause: Error }
@@ -52,6 +53,19 @@ export interface LogStore {
   heads (convs: readonly ConvKey[]): Promise<Head[]>
   /** Committed entries in ascending order, at most `limit`; empty when there are none on that side. */
   page (conv: ConvKey, query: PageQuery): Promise<Entry[]>
+}
+
+/** An entry and what it changed, as a node tells it to others. */
+export interface Committed { entry: Entry, afterMs: number, effects?: Effects }
+
+/** The log of several nodes, for one that may have missed what another appended. */
+export interface SharedLog extends LogStore {
+  /** A conversation's entries above `after`, in order, at most `limit`. */
+  missed (conv: ConvKey, after: number, limit: number): Promise<Committed[]>
+  /** Conversations to which any node appended since then, and the last seq of each. */
+  recent (sinceMs: number): Promise<Map<ConvKey, number>>
+  /** Another node appended: the head that this one had is old. */
+  heard (conv: ConvKey, head: Head): void
 }
 
 /** Whether a store can commit now. */

@@ -3,20 +3,20 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { openRedis } from '../../broker/bus/redis/open.js'
 import type { RedisBus } from '../../broker/bus/redis/bus.js'
-import type { Channel, News } from '../../broker/ports/bus.js'
+import { ALL, type Channel, type News } from '../../broker/ports/bus.js'
 import { systemClock } from '../../broker/ports/clock.js'
 import type { ServerProcess } from '../servers/server-process.js'
 import { newRedis } from '../servers/shared.js'
 import { startRedis } from '../servers/valkey.js'
 import { recordingLogger } from '../support/recording-logger.js'
 
-interface Ear { bus: RedisBus, heard: [Channel, News][], states: string[], dropped: number }
+interface Ear { bus: RedisBus, heard: [Channel, News][], states: string[], count: { published: number, dropped: number } }
 const ears: Ear[] = []
 afterEach(async () => { for (const e of ears.splice(0)) await e.bus.close() })
 
 async function ear (at: { url: string, keyPrefix: string }): Promise<Ear> {
-  const e: Ear = { bus: null as never, heard: [], states: [], dropped: 0 }
-  const { bus } = await openRedis({ ...at, clock: systemClock, logger: recordingLogger(), count: { published () {}, dropped: () => { e.dropped++ } } })
+  const e: Ear = { bus: null as never, heard: [], states: [], count: { published: 0, dropped: 0 } }
+  const { bus } = await openRedis({ ...at, clock: systemClock, logger: recordingLogger(), count: e.count })
   e.bus = bus
   bus.serve({ heard: (channel, news) => { e.heard.push([channel, news]) }, lost: () => { e.states.push('lost') }, back: () => { e.states.push('back') } })
   ears.push(e)
@@ -46,7 +46,7 @@ describe('news', () => {
     await Promise.all([a, b].map(async e => { await e.bus.listen('u:bob' as Channel) }))
     const sent = Array.from({ length: 200 }, (_, i) => event(i))
     for (const n of sent) a.bus.publish('u:bob' as Channel, n)
-    a.bus.publish('all', event(-1))
+    a.bus.publish(ALL, event(-1))
     await until(() => b.heard.length === 201 && c.heard.length === 1)
     expect(b.heard.slice(0, 200)).toEqual(sent.map(n => ['u:bob', n]))
     expect([a.heard, c.heard]).toEqual([[], [['all', event(-1)]]])
@@ -71,12 +71,12 @@ describe('news', () => {
   test('of another prefix, of another version or of no node of ours is not heard', async () => {
     const at = await newRedis()
     const [a, b] = [await ear(at), await ear({ ...at, keyPrefix: `${at.keyPrefix}x` })]
-    await a.bus.listen('all')
-    b.bus.publish('all', event(1))
+    await a.bus.listen(ALL)
+    b.bus.publish(ALL, event(1))
     const raw = (a.bus as unknown as { deps: { publisher: { publish (channel: string, m: Buffer | string): Promise<number> } } }).deps.publisher
     for (const bad of ['', 'x', Buffer.from([255, 255, 255, 255]), Buffer.from('\0\0\0\x02{}'), Buffer.from('\0\0\0\x0f{"v":2,"node":1}')]) await raw.publish(`${at.keyPrefix}all`, bad)
     const c = await ear(at)
-    c.bus.publish('all', event(2))
+    c.bus.publish(ALL, event(2))
     await until(() => a.heard.length > 0)
     expect(a.heard).toEqual([['all', event(2)]])
   })
@@ -113,7 +113,7 @@ describe('a server that goes away', () => {
     expect(a.bus.health()).toMatchObject({ ok: false })
     for (let i = 0; i < 20_000; i++) a.bus.publish('u:bob' as Channel, event(i)) // waits for nobody, and keeps nothing
     await b.bus.listen('u:later' as Channel)
-    expect(a.dropped).toBeGreaterThan(10_000)
+    expect(a.count.dropped).toBeGreaterThan(10_000)
     if (how === 'killed') await server.start()
     else server.signal('SIGCONT')
     await until(() => [a, b].every(e => e.states.at(-1) === 'back' && e.bus.health().ok))
@@ -127,14 +127,14 @@ describe('a server that goes away', () => {
 test.each([
   ['redis://127.0.0.1:1', 'ECONNREFUSED'], ['redis://h:x', 'no host:port'], ['http://x', 'redis.url is none of'], ['redis+sentinel://h:1', 'mymaster'], ['redis://h/x', 'the database is a number']
 ])('%s is refused in a sentence', async (url, says) => {
-  await expect(openRedis({ url, keyPrefix: '', clock: systemClock, logger: recordingLogger(), count: { published () {}, dropped () {} } })).rejects.toThrow(says)
+  await expect(openRedis({ url, keyPrefix: '', clock: systemClock, logger: recordingLogger(), count: { published: 0, dropped: 0 } })).rejects.toThrow(says)
 })
 
 test('a wrong password is refused, and not told', async () => {
   const dir = mkdtempSync(join(tmpdir(), 'parley-redis-'))
   const server = await startRedis(dir, 'redis', ['--requirepass', 'right'])
   try {
-    const refused = openRedis({ url: `redis://:wrong@127.0.0.1:${server.port}`, keyPrefix: '', clock: systemClock, logger: recordingLogger(), count: { published () {}, dropped () {} } })
+    const refused = openRedis({ url: `redis://:wrong@127.0.0.1:${server.port}`, keyPrefix: '', clock: systemClock, logger: recordingLogger(), count: { published: 0, dropped: 0 } })
     await expect(refused).rejects.toThrow(/^Redis at 127\.0\.0\.1:\d+ cannot be used: it refuses the user or the password/)
     await expect(refused).rejects.not.toThrow('wrong')
     await (await ear({ url: `redis://:right@127.0.0.1:${server.port}`, keyPrefix: '' })).bus.close()

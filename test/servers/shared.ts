@@ -60,3 +60,9 @@ export async function newRedis (): Promise<{ url: string, keyPrefix: string }> {
   })
   return { url, keyPrefix: `test-${randomBytes(6).toString('hex')}:` }
 }
+
+/** What a node's configuration needs to be one of a cluster of its own. */
+export async function newServers (): Promise<{ settings: { mongo: { url: string }, redis: { url: string, keyPrefix: string } }, drop (): Promise<void> }> {
+  const [{ url, drop }, redis] = await Promise.all([newDatabase(), newRedis()])
+  return { settings: { mongo: { url }, redis }, drop }
+}

@@ -5,6 +5,7 @@ import { type RunningNode, startNode } from '../../broker/compose.js'
 import { loadConfig } from '../../broker/config/load.js'
 import { showProblem } from '../../broker/config/problem.js'
 import type { Clock } from '../../broker/ports/clock.js'
+import { newServers } from '../servers/shared.js'
 import { Client, type ClientOptions } from './client.js'
 import { type LogLine, recordingLogger } from './recording-logger.js'
 
@@ -34,7 +35,8 @@ export async function closeAll (): Promise<void> {
 /** Starts a node with `auth.dev`, no rate limits, and what `settings` says instead. */
 export async function startParley (settings: Settings = {}, clock?: Clock): Promise<Parley> {
   const dir = mkdtempSync(join(tmpdir(), 'parley-'))
-  const { limits, listeners, ...rest } = settings
+  const servers = process.env['PARLEY_TEST_ON'] === 'cluster' && !('mongo' in settings) ? await newServers() : { settings: {}, drop: async () => {} }
+  const { limits, listeners, ...rest }: Settings = { ...servers.settings, ...settings }
   const file = join(dir, 'parley.json')
   writeFileSync(file, JSON.stringify({
     dataDir: join(dir, 'data'),
@@ -71,6 +73,7 @@ export async function startParley (settings: Settings = {}, clock?: Clock): Prom
       for (const c of clients) c.destroy()
       await parley.node.close()
       rmSync(dir, { recursive: true, force: true })
+      await servers.drop()
     }
   }
   open.add(parley)

@@ -1,3 +1,4 @@
+import { localBus } from '../../broker/bus/local.js'
 import fc from 'fast-check'
 import { Access } from '../../broker/core/access.js'
 import { FanOut } from '../../broker/core/fan-out.js'
@@ -36,7 +37,7 @@ class World {
   /** Seqs that the user may see, by conversation. */
   readonly allowed = new Map<ConvKey, Set<number>>(CONVS.map(c => [c, new Set()]))
   readonly cursors = new Map<ConvKey, number>()
-  readonly roster = new Roster()
+  readonly roster = new Roster(localBus)
   private readonly fanOut = new FanOut(this.roster, new Access({} as never, 'store'))
   readonly failures: unknown[] = []
 

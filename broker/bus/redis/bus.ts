@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import type { Bus, Channel, Listener, News, NodeId } from '../../ports/bus.js'
+import { ALL, type Bus, type Channel, type Listener, type News, nodeChannel, type NodeId } from '../../ports/bus.js'
 import type { Health } from '../../ports/log.js'
 import type { Clock, Timer } from '../../ports/clock.js'
 import type { Logger } from '../../ports/logger.js'
@@ -25,7 +25,7 @@ interface BusDeps {
   sharded: boolean
   clock: Clock
   logger: Logger
-  count: { published (): void, dropped (): void }
+  count: { published: number, dropped: number }
 }
 
 /** News over Redis pub/sub. */
@@ -57,8 +57,8 @@ export class RedisBus implements Bus {
   async connect (): Promise<void> {
     await this.deps.publisher.connect()
     await this.deps.subscriber.connect()
-    await this.listen(`n:${this.node}`)
-    await this.listen('all')
+    await this.listen(nodeChannel(this.node))
+    await this.listen(ALL)
     this.ping()
     this.beat()
   }
@@ -71,7 +71,7 @@ export class RedisBus implements Bus {
     const { publisher, sharded, prefix, count } = this.deps
     if (this.pending >= MOST_PENDING) { this.lose(); return }
     this.pending++
-    count.published()
+    count.published++
     const message = encodeNews(this.node, news)
     const name = prefix + channel
     ;(sharded ? publisher.spublish(name, message) : publisher.publish(name, message)).then(() => { this.pending-- }, () => {
@@ -81,7 +81,7 @@ export class RedisBus implements Bus {
   }
 
   private lose (): void {
-    this.deps.count.dropped()
+    this.deps.count.dropped++
     if (this.lostMs === 0) this.lostMs = this.deps.clock.now() - BEFORE_MS
   }
 
@@ -149,11 +149,11 @@ export class RedisBus implements Bus {
     this.deps.logger.info({}, 'Redis is reached')
     this.listener?.back()
     if (this.lostMs === 0) return
-    this.publish('all', { kind: 'lost', sinceMs: this.lostMs })
+    this.publish(ALL, { kind: 'lost', sinceMs: this.lostMs })
     this.lostMs = 0
   }
 
-  private ping (): void { this.publish(`n:${this.node}`, { kind: 'ping' }) }
+  private ping (): void { this.publish(nodeChannel(this.node), { kind: 'ping' }) }
 
   private beat (): void {
     this.timer = this.deps.clock.after(TRY_MS, () => {

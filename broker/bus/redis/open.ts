@@ -10,7 +10,7 @@ export interface RedisOptions {
   keyPrefix: string
   clock: Clock
   logger: Logger
-  count: { published (): void, dropped (): void }
+  count: { published: number, dropped: number }
 }
 
 /** @throws Error, a sentence for the operator without a secret in it */

@@ -139,6 +139,7 @@ export class LmdbLogStore implements LogStore, Appender {
     }
     if (d.effects !== undefined && groupTaken(this.#dbs, tx, d.effects)) return { result: { kind: 'conflict' }, sure: false }
     const counts = countsAfter(p.counts, d.conv, d.from, d.type)
+    const afterMs = p.ts
     const entry: Entry = {
       conv: d.conv, seq: p.seq + 1, ts: Math.max(d.nowMs, p.ts), counts, from: d.from, dev: d.dev, cid: d.cid, type: d.type,
       fields: d.fields, bytes: d.bytes, exp: d.exp, hash: d.hash, packetId: d.packetId, push: d.push
@@ -155,7 +156,7 @@ export class LmdbLogStore implements LogStore, Appender {
     p.counts = counts
     p.entries.push(entry)
     p.bytes += maxEncodedBytes(entry)
-    return { result: { kind: 'stored', entry }, sure: false }
+    return { result: { kind: 'stored', entry, afterMs }, sure: false }
   }
 
   /** The first entry with this sender's cid, among those of its hash. */

@@ -205,8 +205,9 @@ export class Appends {
   private stored (lane: Lane, places: readonly Head[]): void {
     for (const place of places) {
       const w = lane.queue[0]!
+      const afterMs = lane.head!.ts
       lane.head = place
-      this.answer(lane, { kind: 'stored', entry: entryAt(w.draft, place) })
+      this.answer(lane, { kind: 'stored', entry: entryAt(w.draft, place), afterMs })
     }
   }
 
@@ -238,7 +239,7 @@ export class Appends {
     const entry = toEntry(doc)
     if (!doc._id.equals(w.id)) return entry.hash === w.draft.hash ? { kind: 'already-stored', entry } : { kind: 'conflict' }
     if (lane.head !== null && lane.head.seq < entry.seq) lane.head = { seq: entry.seq, ts: entry.ts, counts: entry.counts }
-    return { kind: 'stored', entry }
+    return { kind: 'stored', entry, afterMs: entry.seq === 1 ? 0 : entry.ts } // not known any more: whoever hears of it looks
   }
 
   /** What a DUP without cid repeats. */

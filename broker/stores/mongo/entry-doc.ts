@@ -24,6 +24,8 @@ export interface EntryDoc {
   h: number
   p?: number
   push?: Binary
+  /** JSON of what it changed beside the log: for nodes that missed its news. */
+  e?: string
 }
 
 /** No cid of a client's begins so: control characters are refused. */
@@ -41,6 +43,7 @@ export function toDoc (d: Draft, _id: ObjectId, cid: string, place: Head): Entry
   if (d.exp !== 0) doc.exp = d.exp
   if (d.packetId !== 0) doc.p = d.packetId
   if (d.push.length > 0) doc.push = new Binary(d.push)
+  if (d.effects !== undefined) doc.e = JSON.stringify(d.effects)
   return doc
 }
 

@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto'
 import { ObjectId } from 'mongodb'
 import type { Entry, Head } from '../../domain/entry.js'
+import type { Effects } from '../../domain/group.js'
 import type { ConvKey } from '../../domain/ids.js'
-import type { AppendResult, Draft, LogStore, PageQuery } from '../../ports/log.js'
+import type { AppendResult, Committed, Draft, PageQuery, SharedLog } from '../../ports/log.js'
 import { Appends } from './appends.js'
 import { type Calls, unavailable } from './calls.js'
 import type { Database } from './database.js'
@@ -15,7 +16,7 @@ const MOST_BYTES = 15 << 20
 /** Entries fetched at once of a page that is bounded by bytes. */
 const FETCH = 50
 
-export class MongoLogStore implements LogStore {
+export class MongoLogStore implements SharedLog {
   readonly #appends: Appends
   #closed = false
 
@@ -55,6 +56,23 @@ export class MongoLogStore implements LogStore {
     } finally { await cursor.close() }
     return out
   }
+
+  async missed (c: ConvKey, after: number, limit: number): Promise<Committed[]> {
+    const docs = await this.calls.read(() => this.db.log.find({ c, s: { $gte: after } }, { sort: { c: 1, s: 1 }, limit: limit + 1 }).toArray())
+    return docs.flatMap((doc, i) => doc.s <= after ? [] : [{
+      entry: toEntry(doc), afterMs: docs[i - 1]?.ts ?? 0, ...(doc.e === undefined ? {} : { effects: JSON.parse(doc.e) as Effects })
+    }])
+  }
+
+  async recent (sinceMs: number): Promise<Map<ConvKey, number>> {
+    const from = ObjectId.createFromTime(Math.max(0, Math.floor(sinceMs / 1000)))
+    const docs = await this.calls.read(() => this.db.log.find({ _id: { $gte: from } }, { projection: { _id: 0, c: 1, s: 1 }, sort: { _id: 1 }, batchSize: 10_000 }).toArray())
+    const out = new Map<ConvKey, number>()
+    for (const { c, s } of docs) out.set(c as ConvKey, Math.max(s, out.get(c as ConvKey) ?? 0))
+    return out
+  }
+
+  heard (conv: ConvKey, head: Head): void { this.#appends.heard(conv, head) }
 
   /** What waits is answered `unknown`: some of it may have been stored. Resolves when nothing is on its way any more. */
   async close (): Promise<void> {

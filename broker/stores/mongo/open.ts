@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { MongoClient, MongoServerError, MongoServerSelectionError } from 'mongodb'
+import type { SharedLog } from '../../ports/log.js'
 import type { Logger } from '../../ports/logger.js'
 import type { Stores } from '../../ports/stores.js'
 import { Calls, guarded } from './calls.js'
@@ -23,7 +24,7 @@ export interface MongoOptions {
 }
 
 /** What MongoDB keeps: all but ordinary topics. */
-export type MongoStores = Omit<Stores, 'topics'>
+export type MongoStores = Omit<Stores, 'topics' | 'log'> & { log: SharedLog }
 
 /**
  * Connects, checks that the server can keep what is acknowledged, and makes collections and indexes that are not there.
