@@ -28,6 +28,7 @@ import { Roster } from './core/roster.js'
 import type { SessionWorld } from './core/session.js'
 import { SignIn } from './core/sign-in.js'
 import { Signals } from './core/signals.js'
+import { Takeovers } from './core/takeovers.js'
 import { Tickets } from './core/tickets.js'
 import { RetainedWindows } from './core/windows.js'
 import { moveCursors } from './core/move-cursors.js'
@@ -108,10 +109,22 @@ async function assemble (config: Config, { logger, clock, baseDir }: { logger: L
   const windows = new RetainedWindows()
   const receipts = new Receipts({ log, inbox, directory, roster, bus, clock, logger, limits })
   const signals = new Signals({ access, directory, roster, bus, limits })
-  const cluster = shared === null ? null : new Cluster({
-    bus, fanOut, access, receipts, signals, clock, logger, checkMs: CHECK_MS, log: shared,
-    arrivals: new Arrivals({ log: shared, clock, logger, give: c => { fanOut.entry(c.entry, c.effects) }, since: conv => roster.since(conv), repaired: n => { news.repaired += n } })
+  const takeovers = shared === null ? null : new Takeovers({
+    bus, presence: shared.presence, clock,
+    close: async id => {
+      await registry.exclusively(id, async () => {
+        registry.get(id)?.close('takeover', 0x8e, 'a newer connection of the device')
+        await registry.left(id)
+      })
+    }
   })
+  const arrivals = shared === null ? null : new Arrivals({ log: shared.log, clock, logger, give: c => { fanOut.entry(c.entry, c.effects) }, since: conv => roster.since(conv), repaired: n => { news.repaired += n } })
+  const cluster = shared === null ? null : new Cluster({
+    bus, fanOut, access, receipts, signals, clock, logger, checkMs: CHECK_MS, log: shared.log, takeovers: takeovers!,
+    connections: function * () { for (const c of registry.all()) yield { session: c.session.id, sinceMs: c.claimedMs } },
+    arrivals: arrivals!
+  })
+  shared?.presence.serve({ lapsed: () => {}, presumedDead: () => { void cluster!.claimAll() } })
   const keeper = new CursorKeeper(cursors, clock, logger, (user, conv, seq) => receipts.delivered(user, conv, seq))
 
   // plugins get a host whose publisher is there once their hooks are known
@@ -132,7 +145,7 @@ async function assemble (config: Config, { logger, clock, baseDir }: { logger: L
     announce: c => { if (cluster === null) fanOut.entry(c.entry, c.effects); else cluster.announce(c) }
   })
 
-  const replays = new Replays({ log, inbox, cursors, devices, roster, windows, limits }, (session, err) => {
+  const replays = new Replays({ log, inbox, cursors, devices, roster, windows, limits, learn: (conv, head, sinceMs) => { arrivals?.learn(conv, head, sinceMs) } }, (session, err) => {
     logger.error({ err, session: session.id }, 'the inbox could not be read; the connection is closed and its library comes back')
     registry.get(session.id)?.close('broker', 0x88)
   })
@@ -160,7 +173,8 @@ async function assemble (config: Config, { logger, clock, baseDir }: { logger: L
   })
   const connector = new Connector({
     signIn, devices, directory, registry, clock, logger, sessions, limits,
-    windows, deviceDays: config.retention.deviceDays, pace: new Pace(limits.connectsPerMinute, clock), aedes: () => aedes!, ordinary, draining: () => draining
+    windows, deviceDays: config.retention.deviceDays, pace: new Pace(limits.connectsPerMinute, clock), aedes: () => aedes!, ordinary, draining: () => draining,
+    claim: async (id, sinceMs) => { await takeovers?.claim(id, sinceMs) }
   })
   const chat = new Chat({
     publisher, receipts, signals, rpc: new Rpc(operations, limits), state: new AppState(devices), logger,
@@ -191,9 +205,11 @@ async function assemble (config: Config, { logger, clock, baseDir }: { logger: L
     if (window !== null) windows.keep(session.id, window)
     if (hooks.has('didDisconnect')) hooks.didDisconnect({ user: session.user, device: session.device, reason })
     await Promise.all([keeper.save(session), ordinary.ended(c, reason)])
-    if (session.record === null) return
-    session.record.seenMs = clock.now()
-    await devices.put(session.record).catch((err: unknown) => { logger.warn({ err, session: session.id }, 'a device could not be saved') })
+    if (session.record !== null) {
+      session.record.seenMs = clock.now()
+      await devices.put(session.record).catch((err: unknown) => { logger.warn({ err, session: session.id }, 'a device could not be saved') })
+    }
+    await shared?.presence.leave(session.id, c.claimedMs)
   }
   aedes = await AedesHost.create({
     logger, ordinary,
@@ -225,6 +241,7 @@ async function assemble (config: Config, { logger, clock, baseDir }: { logger: L
     await receipts.flush()
     await http.close()
     cluster?.close()
+    await shared?.presence.close()
     await bus.close()
     await stores.close()
   }

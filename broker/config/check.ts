@@ -25,6 +25,7 @@ export function checkTogether (config: Config, devByDefault: boolean, report: Re
   loose.listeners?.forEach((listener, i) => { if (listener !== undefined) checkListener(listener, `listeners[${i}]`, report) })
   checkPorts(config, report)
   if (loose.auth?.dev === true) checkDev(config, devByDefault, report)
+  if (loose.redis !== undefined && loose.mongo === undefined) report('redis', 'carries news between nodes, which keep their messages in MongoDB: set mongo.url, or leave redis out')
   const { keepAliveMinSeconds: min = 0, keepAliveMaxSeconds: max = 0 } = loose.limits ?? {}
   if (max > 0 && min > max) report('limits.keepAliveMinSeconds', `is ${min}, more than limits.keepAliveMaxSeconds (${max})`)
   loose.acl?.forEach((rule, i) => {

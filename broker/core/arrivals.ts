@@ -1,3 +1,4 @@
+import type { Head } from '../domain/entry.js'
 import type { ConvKey } from '../domain/ids.js'
 import type { Clock, Timer } from '../ports/clock.js'
 import type { Committed, SharedLog } from '../ports/log.js'
@@ -56,6 +57,13 @@ export class Arrivals {
     if (seq === 0 || (last !== undefined && last >= seq) || this.deps.since(conv) === null) return
     const held = this.hold(conv, this.held.get(conv))
     if (!held.reading) void this.read(conv, held, seq)
+  }
+
+  /** A session that hears the conversation's news since `sinceMs` was given all up to its head by the log. */
+  learn (conv: ConvKey, { seq, ts }: Head, sinceMs: number): void {
+    if (seq === 0 || ts + SKEW_MS < sinceMs || this.known.has(conv) || this.held.has(conv)) return
+    if (this.deps.since(conv) === sinceMs) this.known.set(conv, seq)
+    else this.look(conv, seq) // of others that are here nobody knows whether they heard of it
   }
 
   private hold (conv: ConvKey, held: Held | undefined): Held {

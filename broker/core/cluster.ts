@@ -1,5 +1,5 @@
 import type { Effects } from '../domain/group.js'
-import { type ConvKey, isGroupKey, type UserId, usersOf } from '../domain/ids.js'
+import { type ConvKey, isGroupKey, type SessionId, type UserId, usersOf } from '../domain/ids.js'
 import { type Bus, type Channel, groupChannel, type Listener, type News, userChannel, userOfChannel } from '../ports/bus.js'
 import type { Clock, Timer } from '../ports/clock.js'
 import type { Committed, SharedLog } from '../ports/log.js'
@@ -10,9 +10,12 @@ import type { Arrivals } from './arrivals.js'
 import type { FanOut } from './fan-out.js'
 import type { Receipts } from './receipts.js'
 import type { Signals } from './signals.js'
+import type { Takeovers } from './takeovers.js'
 
 /** While news is lost the log is looked at so often. */
 const TAIL_MS = 1000
+/** Sessions claimed again at the same time. */
+const AT_ONCE = 500
 
 /** One of several nodes: tells the others what it committed, and takes what they tell. */
 export class Cluster implements Listener {
@@ -22,7 +25,9 @@ export class Cluster implements Listener {
   private away = false
 
   constructor (private readonly deps: {
-    bus: Bus, log: Pick<SharedLog, 'heads'>, arrivals: Arrivals, fanOut: FanOut, access: Access, receipts: Receipts, signals: Signals, clock: Clock, logger: Logger
+    bus: Bus, log: Pick<SharedLog, 'heads'>, arrivals: Arrivals, fanOut: FanOut, access: Access, receipts: Receipts, signals: Signals, takeovers: Takeovers, clock: Clock, logger: Logger
+    /** What is connected here, and since when. */
+    connections (): Iterable<{ session: SessionId, sinceMs: number }>
     /** The log is looked at so often even when the bus works: so late is a message at most when the bus lost it and did not say so. */
     checkMs: number
   }) {
@@ -57,12 +62,25 @@ export class Cluster implements Listener {
       case 'receipt': if (user !== null) this.deps.receipts.deliver(user, { conv: news.conv, user: news.user, delivered: news.delivered, read: news.read }, null); return
       case 'signal': this.deps.signals.deliver(news.conv, news.from, news.members, null); return
       case 'event': if (user !== null) this.deps.fanOut.tell(user, news.event as Event); return
-      case 'lost': this.look(news.sinceMs)
+      case 'lost': this.look(news.sinceMs); return
+      case 'takeover': void this.deps.takeovers.asked(news.session, news.by); return
+      case 'left': this.deps.takeovers.left(news.session, news.from); return
+      case 'ping':
     }
   }
 
   lost (): void { this.away = true; this.soon() }
-  back (): void { this.away = false; this.soon() }
+  back (): void {
+    this.away = false
+    this.soon()
+    void this.claimAll()
+  }
+
+  /** The others may not know any more what is connected here, or have taken it over. Never rejects. */
+  async claimAll (): Promise<void> {
+    const all = [...this.deps.connections()]
+    for (let i = 0; i < all.length; i += AT_ONCE) await Promise.all(all.slice(i, i + AT_ONCE).map(async c => { await this.deps.takeovers.claimAgain(c.session, c.sinceMs) }))
+  }
 
   private look (sinceMs: number): void {
     const now = this.deps.clock.now()

@@ -1,4 +1,4 @@
-import { isGroupKey } from '../domain/ids.js'
+import { type ConvKey, isGroupKey } from '../domain/ids.js'
 import { EMPTY_HEAD, type Head } from '../domain/entry.js'
 import type { DeviceStore } from '../ports/devices.js'
 import type { CursorStore, InboxRow, InboxStore } from '../ports/inbox.js'
@@ -17,6 +17,8 @@ export interface ReplayDeps {
   devices: DeviceStore
   roster: Roster
   windows: RetainedWindows
+  /** What the session will have been given of a conversation that it hears the news of since then. */
+  learn (conv: ConvKey, head: Head, sinceMs: number): void
   limits: { readonly replay: number, readonly replayTotal: number }
 }
 
@@ -52,11 +54,8 @@ async function enter (session: Session, { roster, inbox }: ReplayDeps): Promise<
   await roster.add(session)
   const rows = await inbox.rows(session.user)
   if (session.closed) return rows
-  const listening = rows.map(row => {
-    const isIn = isGroupKey(row.conv) && row.left === 0 && (session.seen?.get(row.conv)?.left ?? 0) < row.since
-    return isIn ? roster.join(row.conv, session) : null
-  })
-  await Promise.all(listening)
+  const isIn = (row: InboxRow): boolean => isGroupKey(row.conv) && row.left === 0 && (session.seen?.get(row.conv)?.left ?? 0) < row.since
+  await Promise.all(rows.flatMap(row => isIn(row) ? roster.join(row.conv, session) ?? [] : []))
   if (session.state === 'entered') session.seen = null
   return rows
 }
@@ -73,6 +72,7 @@ async function replay (session: Session, rows: InboxRow[], deps: ReplayDeps): Pr
   const places: Places = record === null ? () => 0 : placed ? await storedPlaces(record, deps.cursors) : await furthest(record.user, deps.cursors)
   const heads = await deps.log.heads(rows.map(r => r.conv))
   if (session.closed) return
+  rows.forEach((row, i) => { if (row.left === 0) deps.learn(row.conv, heads[i]!, session.enteredMs) })
   if (record !== null && !placed) {
     await deps.cursors.save(record.user, record.device, allDue(session, rows, heads, places).map(d => ({ conv: d.key, contiguous: d.cursor, highest: d.cursor })))
     record.placed = true

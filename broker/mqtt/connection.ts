@@ -106,6 +106,8 @@ export class Connection implements Link, Sink, Receiver, LiveConnection {
   /** The client said DISCONNECT: what follows is its doing; with or without its will. */
   leaving: 'no' | 'with will' | 'for good' = 'no'
   heardMs: number
+  /** When its session was claimed for it, ms; 0: not yet. */
+  claimedMs = 0
   readonly acks = new AckQueue()
   /** QoS 2 packet ids between PUBLISH and PUBREL: true once PUBREC was sent. */
   received: Map<number, boolean> | null = null

@@ -46,6 +46,8 @@ export interface ConnectorDeps {
   limits: { readonly connectionsPerUser: number, readonly devicesPerUser: number, readonly sessionExpirySeconds: number, readonly keepAliveMinSeconds: number, readonly keepAliveMaxSeconds: number }
   aedes (): AedesHost
   ordinary: Ordinary
+  /** Resolves when the session is connected on no other node any more. */
+  claim (session: SessionId, sinceMs: number): Promise<void>
   /** No new connections: the node leaves. */
   draining (): boolean
 }
@@ -135,6 +137,9 @@ export class Connector implements Connections {
     }
     await this.deps.registry.left(id)
     if (c.phase !== 'connecting') return
+    c.claimedMs = this.deps.clock.now()
+    await this.deps.claim(id, c.claimedMs)
+    if (c.phase as string !== 'connecting') return
     const record = await this.device(c, packet, identity, device)
     await this.remember(identity) // before CONNACK: whoever hears that the user is there may write to it
     if (c.phase !== 'connecting') return

@@ -28,7 +28,7 @@ export type News =
   | { kind: 'event', event: { type: string } }
   /** The session is connected elsewhere now: it ends here, and `left` says so to who asked. */
   | { kind: 'takeover', session: SessionId, by: NodeId }
-  | { kind: 'left', session: SessionId }
+  | { kind: 'left', session: SessionId, from: NodeId }
   /** News of the sender's since then was lost: each node looks for itself. */
   | { kind: 'lost', sinceMs: number }
   /** To the own node: whether the way there and back works. */

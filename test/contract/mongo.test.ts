@@ -15,7 +15,7 @@ async function open (): Promise<Opened> {
   let stalled = false
   const again = async (): Promise<Opened['stores']> => ({
     topics: null as never,
-    ...await openMongo(url, { log: recordingLogger(), gate: () => { if (stalled) throw new MongoError('no primary, for a test') } })
+    ...await openMongo(url, { log: recordingLogger(), hasBus: true, gate: () => { if (stalled) throw new MongoError('no primary, for a test') } })
   })
   const opened: Opened = {
     stores: await again(),

@@ -41,6 +41,8 @@ export interface DeviceDoc extends Omit<Device, 'user' | 'device'> { _id: string
 export interface TicketDoc { _id: string, u: string, d: string, acl?: readonly AclRule[], issued: number, made: number, expires: number }
 export interface RemovalDoc { u: string, d: string, ms: number }
 export interface BlockDoc { u: string, o: string }
+/** `at`: when it was heard of, by the server's clock. */
+export interface NodeDoc { _id: string, bus: boolean, at: Date }
 export interface MetaDoc { _id: 'store', schema: number, epoch: string }
 
 export interface Database {
@@ -54,6 +56,7 @@ export interface Database {
   removals: Collection<RemovalDoc>
   users: Collection<{ _id: string }>
   blocks: Collection<BlockDoc>
+  nodes: Collection<NodeDoc>
   meta: Collection<MetaDoc>
 }
 
@@ -66,11 +69,11 @@ export function collections (client: MongoClient): Database {
     client,
     log: db.collection('log'), inbox: db.collection('inbox'), members: db.collection('members'), groups: db.collection('convs'),
     devices: db.collection('devices'), tickets: db.collection('tickets'), removals: db.collection('removals'), users: db.collection('users'),
-    blocks: db.collection('blocks'), meta: db.collection('meta')
+    blocks: db.collection('blocks'), nodes: db.collection('nodes'), meta: db.collection('meta')
   }
 }
 
-type Indexed = Exclude<keyof Database, 'client' | 'users' | 'meta' | 'groups'>
+type Indexed = Exclude<keyof Database, 'client' | 'users' | 'meta' | 'groups' | 'nodes'>
 /** All that the stores ask by. The log's names stand in the server's words for a duplicate (append-errors.ts). */
 export const INDEXES: Record<Indexed, (IndexDescription & { name: string })[]> = {
   log: [{ name: 'by_seq', key: { c: 1, s: 1 }, unique: true }, { name: 'by_cid', key: { c: 1, u: 1, cid: 1 }, unique: true }],

@@ -10,6 +10,7 @@ import { MongoDeviceStore } from './device-store.js'
 import { MongoDirectory } from './directory.js'
 import { MongoInboxStore } from './inbox-store.js'
 import { MongoLogStore } from './log-store.js'
+import { Nodes } from './nodes.js'
 import { MongoTicketStore } from './ticket-store.js'
 
 /** The oldest server that this is tested with. */
@@ -19,6 +20,8 @@ const DEFAULT_DATABASE = 'parley'
 
 export interface MongoOptions {
   log: Logger
+  /** Other nodes on the database are heard of. */
+  hasBus: boolean
   /** For tests: each write waits until it resolves, and fails as if the server had refused it when it rejects. */
   gate?: () => Promise<void> | void
 }
@@ -30,13 +33,14 @@ export type MongoStores = Omit<Stores, 'topics' | 'log'> & { log: SharedLog }
  * Connects, checks that the server can keep what is acknowledged, and makes collections and indexes that are not there.
  * @throws Error, a sentence for the operator without a secret in it
  */
-export async function openMongo (url: string, { log, gate }: MongoOptions): Promise<MongoStores> {
+export async function openMongo (url: string, { log, hasBus, gate }: MongoOptions): Promise<MongoStores> {
   const client = await connect(url)
   try {
     await check(client)
     const db = collections(client)
     await prepare(db)
-    return stores(db, await begin(db), log, gate)
+    const epoch = await begin(db)
+    return stores(db, epoch, await Nodes.join(db, hasBus, log), log, gate)
   } catch (e) {
     await client.close()
     throw told(e, client)
@@ -78,7 +82,7 @@ async function check (client: MongoClient): Promise<void> {
 
 async function prepare (db: Database): Promise<void> {
   const named = (await db.meta.db.listCollections({}, { nameOnly: true }).toArray()).map(c => c.name)
-  for (const { collectionName: name } of [db.groups, db.users, db.meta]) {
+  for (const { collectionName: name } of [db.groups, db.users, db.nodes, db.meta]) {
     if (!named.includes(name)) await db.meta.db.createCollection(name).catch((e: unknown) => { if (!(e instanceof MongoServerError && e.code === 48)) throw e })
   }
   for (const [name, indexes] of Object.entries(INDEXES)) await db[name as keyof typeof INDEXES].createIndexes(indexes)
@@ -94,7 +98,7 @@ async function begin (db: Database): Promise<string> {
   return meta.epoch
 }
 
-function stores (db: Database, epoch: string, log: Logger, gate: MongoOptions['gate']): MongoStores {
+function stores (db: Database, epoch: string, nodes: Nodes, log: Logger, gate: MongoOptions['gate']): MongoStores {
   const calls = new Calls(log, gate)
   const logStore = new MongoLogStore(db, calls)
   let closing: Promise<void> | undefined
@@ -110,6 +114,7 @@ function stores (db: Database, epoch: string, log: Logger, gate: MongoOptions['g
     close: () => closing ??= (async () => {
       calls.closed = true
       await logStore.close()
+      await nodes.leave()
       await db.client.close()
     })()
   }
