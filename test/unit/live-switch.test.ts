@@ -64,7 +64,7 @@ class World {
       save: async () => { await this.answer('save', () => {}) }
     },
     devices: { get: async () => undefined, put: async () => { await this.answer('put', () => {}) }, remove: async () => {}, list: async () => [] },
-    roster: this.roster, windows: new RetainedWindows(), limits: { replay: 1000, replayTotal: 0 }
+    roster: this.roster, windows: new RetainedWindows(), learn: () => {}, limits: { replay: 1000, replayTotal: 0 }
   }
 
   private readonly replays = new Replays(this.deps, (_, err) => { this.failures.push(err) })
