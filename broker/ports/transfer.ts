@@ -4,6 +4,7 @@ import type { ConvKey, DeviceId, GroupId, UserId } from '../domain/ids.js'
 import type { Device } from './devices.js'
 import type { Cursor, InboxRow } from './inbox.js'
 import type { Ticket } from './tickets.js'
+import type { TopicStore } from './topics.js'
 
 /** All that a store keeps beside ordinary topics, by kind, a record for each. */
 export interface Records {
@@ -33,6 +34,8 @@ export interface TransferState {
  * asked, memory stays bounded: batches hold a few hundred records.
  */
 export interface TransferStore {
+  /** Null: this store does not keep what belongs to ordinary topics. */
+  readonly topics: TopicStore | null
   state (): Promise<TransferState>
   /**
    * All records of a kind, each once, ordered by the bytes of: conversation and seq (log) · user, conversation and device

@@ -104,7 +104,7 @@ async function assemble (dbs: Databases, dir: string, opts: LmdbOptions, undo: (
       undo()
     })()
   }
-  return { stores, parts: { dbs, committer, log, tails, close: stores.close } }
+  return { stores, parts: { dbs, committer, log, tails, topics: stores.topics, close: stores.close } }
 }
 
 /** Gives the epoch; a store that has none is new, and gets one. */

@@ -4,6 +4,7 @@ import type { Group } from '../../domain/group.js'
 import type { Device } from '../../ports/devices.js'
 import type { Health } from '../../ports/log.js'
 import type { Ticket } from '../../ports/tickets.js'
+import type { TopicStore } from '../../ports/topics.js'
 import { conflict, type Kind, raisedRow, type Records, sameGroup, sameMember, type TransferState, type TransferStore } from '../../ports/transfer.js'
 import type { Committer, Tx } from './committer.js'
 import type { Databases, Db } from './database.js'
@@ -27,11 +28,12 @@ const utf8 = (bytes: string): string => Buffer.from(bytes, 'latin1').toString()
 const firstPart = (key: Key): string => key.slice(0, key.indexOf('\u0000'))
 
 /** What the transfer stands on: the parts of an open store. */
-export interface Parts { dbs: Databases, committer: Committer, log: LmdbLogStore, tails: Tails, close: () => Promise<void> }
+export interface Parts { dbs: Databases, committer: Committer, log: LmdbLogStore, tails: Tails, topics: TopicStore, close: () => Promise<void> }
 
 /** The embedded store, read and written as a whole. */
 export class LmdbTransfer implements TransferStore {
-  constructor (private readonly of: Parts) {}
+  readonly topics: TopicStore
+  constructor (private readonly of: Parts) { this.topics = of.topics }
 
   async state (): Promise<TransferState> {
     const { meta } = this.of.dbs

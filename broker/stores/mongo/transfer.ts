@@ -26,6 +26,7 @@ const NEW: Pick<Keyed, 'users' | 'blocks' | 'devices' | 'tickets'> = {
 
 /** MongoDB, read and written as a whole. */
 export class MongoTransfer implements TransferStore {
+  readonly topics = null
   constructor (private readonly db: Database, private readonly calls: Calls, private readonly leave: () => Promise<void>) {}
 
   async state (): Promise<TransferState> {
