@@ -63,9 +63,10 @@ async function open (config: Config, writes: boolean): Promise<TransferStore> {
 function explained (error: unknown, config: Config, dir: string): string {
   const { code, path, message } = error as NodeJS.ErrnoException
   switch (code) {
-    case 'ENOSPC': case 'EDQUOT': return `the disk is full${path === undefined ? '' : ` (${path})`}; nothing is whole yet: make room and run it again`
+    case 'ENOSPC': case 'EDQUOT': case 'EFBIG': return `the disk is full (${message}); nothing is whole yet: make room and run it again`
     case 'ENOENT': case 'ENOTDIR': case 'EEXIST': return `${path ?? dir}: there is no such file or folder (${code})`
     case 'EACCES': case 'EPERM': case 'EROFS': return path === undefined || !path.startsWith(dir) ? explainStartFailure(error, config) : `${path} may not be read or written by this user (${code})`
+    case 'unavailable': return `${message}; nothing is whole yet: run it again when it can`
     default: return message
   }
 }
