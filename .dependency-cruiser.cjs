@@ -14,15 +14,16 @@ const METRICS = '^broker/metrics\\.ts$'
 const CONFIG = '^broker/config/'
 const STORES = '^broker/stores/'
 const BUS = '^broker/bus/'
+const TRANSFER = '^broker/transfer/'
 // where the parts meet, what it hands to plugins, what finds, chooses and loads them, and what documents the operations of all parts
-const COMPOSE = '^broker/(compose|web-client|auth-choices|plugins|plugin-file|write-operations)\\.ts$'
+const COMPOSE = '^broker/(compose|base|web-client|auth-choices|plugins|plugin-file|write-operations)\\.ts$'
 const MAIN = '^broker/main\\.ts$|^broker/cli/|^main\\.ts$'
 const PLUGINS = '^plugins/'
 
 const OURS = '^(broker|plugins)/|^main\\.ts$'
 const HOMELESS = {
   path: OURS,
-  pathNot: [DOMAIN, PORTS, PLUGIN, CORE, MQTT, API, METRICS, CONFIG, STORES, BUS, COMPOSE, MAIN, PLUGINS].join('|'),
+  pathNot: [DOMAIN, PORTS, PLUGIN, CORE, MQTT, API, METRICS, CONFIG, STORES, BUS, TRANSFER, COMPOSE, MAIN, PLUGINS].join('|'),
 }
 
 /** `from` may import, of our own files, only itself and `allowed`. */
@@ -63,6 +64,8 @@ module.exports = {
       'A store implements broker/ports in words of broker/domain. A rule about messages belongs in broker/core; an option is an argument of the store\'s open function.'),
     layer('bus-below-core', BUS, [DOMAIN, PORTS],
       'A bus implements broker/ports in words of broker/domain. Who gets what is decided in broker/core; an option is an argument of the bus\'s open function.'),
+    layer('transfer-stands-on-ports', TRANSFER, [DOMAIN, PORTS],
+      'broker/transfer moves what a store holds to files and back, by broker/ports. Which store that is, broker/cli decides.'),
     layer('config-knows-domain-only', CONFIG, [DOMAIN],
       'broker/config reads and checks settings, it starts nothing. Build the part in broker/compose.ts; a subcommand belongs in broker/cli.'),
     layer('metrics-are-a-leaf', METRICS, [DOMAIN],

@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help run test interop check dev bench fuzz
+.PHONY: help run cluster test interop check dev bench fuzz
 
 SOURCES := main.ts $(shell find broker plugins -name '*.ts')
 JEST    := node --experimental-vm-modules node_modules/jest/bin/jest.js
@@ -9,6 +9,9 @@ help: ## list the targets
 
 run: dist/.stamp ## start a broker on this machine with default settings
 	@node dist/main.js serve $(ARGS)
+
+cluster: dist/.stamp ## two nodes with MongoDB and Redis on this machine, to try by hand
+	@node --import ./test/servers/typescript.js test/servers/cluster.ts
 
 test: dist/.stamp ## run all tests; a part of them: make test ARGS=test/unit
 	@$(JEST) $(ARGS)

@@ -30,19 +30,22 @@ export function greeting ({ addresses, dev, tokens }: Welcome): string {
   const lines = ['', `Parley is running${isThisMachineOnly(addresses) ? ', for this machine only' : ''}:`]
   for (const { protocol, url } of addresses) lines.push(`  ${protocol.padEnd(6)} ${url}`)
   const mqtt = addresses.find(({ protocol }) => protocol === 'mqtt')
-  if (mqtt !== undefined && (dev || tokens !== undefined)) lines.push('', ...examples(mqtt.url, tokens))
+  if (mqtt !== undefined && (dev || tokens !== undefined)) lines.push('', ...examples(mqtt.url, mqtt.url, tokens))
   lines.push('', 'Stop it with Ctrl-C.', '')
   return lines.join('\n')
 }
 
-function examples (url: string, tokens: Welcome['tokens']): string[] {
-  const { port } = new URL(url)
-  const host = hostOf(url)
-  // Both clients ask localhost unless told otherwise.
-  const at = isLoopback(host) || host === '0.0.0.0' || host === '::' ? '' : ` -h ${host}`
+/** Bob listens at one address, Alice writes at the same or another. */
+export function examples (bobsUrl: string, alicesUrl: string, tokens: Welcome['tokens']): string[] {
+  const at = (url: string): string => {
+    const { port } = new URL(url)
+    const host = hostOf(url)
+    // Both clients ask localhost unless told otherwise.
+    return `-p ${port}${isLoopback(host) || host === '0.0.0.0' || host === '::' ? '' : ` -h ${host}`}`
+  }
   const password = (name: 'alice' | 'bob'): string => tokens === undefined ? '' : ` -P ${tokens[name]}`
-  const listen = `-p ${port}${at} -u bob${password('bob')} -i phone -t 'me/#' -q 1`
-  const say = `-p ${port}${at} -u alice${password('alice')} -i laptop -t u/bob/msg -q 1 -m '{"body":"hello bob"}'`
+  const listen = `${at(bobsUrl)} -u bob${password('bob')} -i phone -t 'me/#' -q 1`
+  const say = `${at(alicesUrl)} -u alice${password('alice')} -i laptop -t u/bob/msg -q 1 -m '{"body":"hello bob"}'`
   return [
     `Bob's phone listens, Alice's laptop writes; paste each into a terminal of its own:`,
     `  mosquitto_sub ${listen}`,

@@ -3,9 +3,10 @@ import { commonOptions, configOption, parseCommand, unknown, UsageError, type Co
 import { hash } from './hash.js'
 import { serve } from './serve.js'
 import { token } from './token.js'
+import { exportCommand, importCommand } from './transfer.js'
 import { version } from '../config/version.js'
 
-const commands: readonly Command[] = [serve, checkConfig, token, hash]
+const commands: readonly Command[] = [serve, checkConfig, token, hash, exportCommand, importCommand]
 
 /** Runs the command line behind `parley`. Returns the exit code: 0 fine, 1 failed, 2 wrong usage or configuration. Never throws. */
 export async function run (args: readonly string[]): Promise<number> {

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { openSync, readFileSync } from 'node:fs'
+import { openSync, readFileSync, writeFileSync } from 'node:fs'
 import { connect, createServer } from 'node:net'
 import { join } from 'node:path'
 
@@ -38,6 +38,8 @@ export class ServerProcess {
     const log = openSync(this.logFile, 'a')
     const child = this.child = spawn(this.program, [...this.args], { cwd: this.dir, detached: true, stdio: ['ignore', log, log] })
     child.unref()
+    // At once, not when it is ready: whoever ends what is left over finds it here.
+    writeFileSync(join(this.dir, `${this.name}.json`), JSON.stringify({ pids: [child.pid] }))
     await until(async () => {
       if (child.exitCode !== null || child.signalCode !== null) throw new Error(`${this.name} ended:\n${readFileSync(this.logFile, 'utf8').slice(-2000)}`)
       const s = connect(this.port, '127.0.0.1')

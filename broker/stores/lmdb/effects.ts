@@ -1,6 +1,7 @@
 import type { Counts, Entry } from '../../domain/entry.js'
 import type { Effects, Group, MemberChange } from '../../domain/group.js'
 import { groupOf, isGroupKey, usersOf } from '../../domain/ids.js'
+import { firstRow } from '../../ports/transfer.js'
 import type { Tx } from './committer.js'
 import type { Databases } from './database.js'
 import { join } from './keys.js'
@@ -12,10 +13,17 @@ export const groupTaken = (dbs: Databases, tx: Tx, effects: Effects): boolean =>
 
 /** The inbox rows of a direct conversation, made with its first entry; one for notes to self. */
 export function openDirect (dbs: Databases, tx: Tx, e: Entry): void {
-  const [a, b] = usersOf(e.conv)
-  const row = packRow({ conv: e.conv, since: 1, left: 0, read: 0, delivered: 0, readCounts: [0, 0] })
-  tx.put(dbs.inbox, join(a, e.conv), row)
-  if (b !== a) tx.put(dbs.inbox, join(b, e.conv), row)
+  const row = packRow(firstRow(e.conv))
+  for (const user of new Set(usersOf(e.conv))) tx.put(dbs.inbox, join(user, e.conv), row)
+}
+
+/** The same where rows may have come before the entry. */
+export function openDirectIfNew (dbs: Databases, tx: Tx, e: Entry): void {
+  const row = packRow(firstRow(e.conv))
+  for (const user of new Set(usersOf(e.conv))) {
+    const key = join(user, e.conv)
+    if (tx.get(dbs.inbox, key) === undefined) tx.put(dbs.inbox, key, row)
+  }
 }
 
 /** What `e` changes beside the log. `before`: the counts of the entry before it. */

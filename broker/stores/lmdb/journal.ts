@@ -45,6 +45,15 @@ export class Planned {
     this.ts = head.ts
     this.counts = head.counts
   }
+
+  /** The next entry. */
+  add (e: Entry): void {
+    this.seq = e.seq
+    this.ts = e.ts
+    this.counts = e.counts
+    this.entries.push(e)
+    this.bytes += maxEncodedBytes(e)
+  }
 }
 
 /** Puts what is committed into records of the journal, and what is enough for a block, or old, into blocks of the log. */

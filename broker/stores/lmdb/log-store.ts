@@ -1,11 +1,12 @@
 import { countsAfter, type Entry, type Head } from '../../domain/entry.js'
 import { type ConvKey, isGroupKey } from '../../domain/ids.js'
 import type { AppendResult, Draft, LogStore, PageQuery } from '../../ports/log.js'
+import { conflict, sameEntry } from '../../ports/transfer.js'
 import type { BlockReader } from './blocks.js'
-import { checkEncodable, maxEncodedBytes } from './codec.js'
+import { checkEncodable } from './codec.js'
 import { type Appender, type Committer, Tx } from './committer.js'
 import type { Databases } from './database.js'
-import { applyEffects, groupTaken, openDirect } from './effects.js'
+import { applyEffects, groupTaken, openDirect, openDirectIfNew } from './effects.js'
 import { unavailable } from './failure.js'
 import type { Heads } from './heads.js'
 import { Journal, Planned } from './journal.js'
@@ -21,7 +22,8 @@ const DUP_WINDOW = 200
 /** heads() looks up so many before it lets others run. */
 const HEADS_SLICE = 256
 
-interface Waiting { readonly draft: Draft, readonly resolve: (r: AppendResult) => void }
+/** `placed`: an entry that has its place already. */
+interface Waiting { readonly draft: Draft | null, readonly placed?: Entry, readonly resolve: (r: AppendResult) => void }
 interface Placed {
   readonly result: AppendResult
   /** It stands whatever becomes of the commit. */
@@ -58,6 +60,14 @@ export class LmdbLogStore implements LogStore, Appender {
     })
   }
 
+  /** Puts an entry of another store where it stood there: behind the head, or where the same stands already. */
+  insert (placed: Entry): Promise<AppendResult> {
+    return new Promise(resolve => {
+      this.#queue.push({ draft: null, placed, resolve })
+      this.#committer.wake()
+    })
+  }
+
   async heads (convs: readonly ConvKey[]): Promise<Head[]> {
     const out: Head[] = new Array<Head>(convs.length)
     for (let i = 0; i < convs.length; i++) {
@@ -84,8 +94,9 @@ export class LmdbLogStore implements LogStore, Appender {
     for (let n = 0; this.#next < this.#queue.length && n < MAX_DRAFTS && bytes < MAX_BYTES; n++) {
       if ((n & 63) === 63 && performance.now() - startedMs > MAX_PLAN_MS) break
       const w = this.#queue[this.#next++]!
-      bytes += w.draft.fields.length + (w.draft.bytes?.length ?? 0)
-      const { result, sure } = this.#planOne(tx, w.draft)
+      const { fields, bytes: opaque } = w.draft ?? w.placed!
+      bytes += fields.length + (opaque?.length ?? 0)
+      const { result, sure } = this.#planOne(tx, w)
       // No spread: V8 builds `{ ...a, ...b }` at run time, so that what it refers to lives until the next major collection.
       this.#planned.push({ resolve: w.resolve, result, sure })
     }
@@ -119,9 +130,9 @@ export class LmdbLogStore implements LogStore, Appender {
   }
 
   /** Puts into `tx` what the draft changes: all of it or, when it is not stored, nothing. */
-  #planOne (tx: Tx, d: Draft): Placed {
+  #planOne (tx: Tx, { draft, placed }: Waiting): Placed {
     try {
-      return this.#place(tx, d)
+      return draft === null ? this.#placeAgain(tx, placed!) : this.#place(tx, draft)
     } catch (e) {
       return { result: { kind: 'not-stored', cause: e as Error }, sure: true }
     }
@@ -129,8 +140,7 @@ export class LmdbLogStore implements LogStore, Appender {
 
   #place (tx: Tx, d: Draft): Placed {
     checkEncodable(d)
-    let p = this.#convs.get(d.conv)
-    if (p === undefined) this.#convs.set(d.conv, p = new Planned(this.#heads.get(d.conv)))
+    const p = this.#plannedOf(d.conv)
     const key = d.cid === '' ? '' : cidKey(d.conv, cidHash(d.from, d.cid))
     const sameHash = key === '' ? [] : this.#journal.seqs(d.conv, key, p.cids)
     const first = key !== '' ? this.#known(p, d, sameHash) : d.dup ? this.#resent(p, d) : undefined
@@ -151,16 +161,37 @@ export class LmdbLogStore implements LogStore, Appender {
       tx.absorb(own)
     }
     if (key !== '') p.cids.set(key, [...sameHash, entry.seq])
-    p.seq = entry.seq
-    p.ts = entry.ts
-    p.counts = counts
-    p.entries.push(entry)
-    p.bytes += maxEncodedBytes(entry)
+    p.add(entry)
     return { result: { kind: 'stored', entry, afterMs }, sure: false }
   }
 
+  #plannedOf (conv: ConvKey): Planned {
+    let p = this.#convs.get(conv)
+    if (p === undefined) this.#convs.set(conv, p = new Planned(this.#heads.get(conv)))
+    return p
+  }
+
+  #placeAgain (tx: Tx, e: Entry): Placed {
+    checkEncodable(e)
+    const p = this.#plannedOf(e.conv)
+    if (e.seq <= p.seq) {
+      const there = e.seq > p.stored ? p.entries[e.seq - p.stored - 1] : this.#reader.entry(e.conv, e.seq)
+      if (there === undefined || !sameEntry(there, e)) throw conflict.entry(e)
+      return { result: { kind: 'already-stored', entry: there }, sure: e.seq <= p.stored }
+    }
+    if (e.seq !== p.seq + 1) throw conflict.gap(e)
+    const key = e.cid === '' ? '' : cidKey(e.conv, cidHash(e.from, e.cid))
+    const sameHash = key === '' ? [] : this.#journal.seqs(e.conv, key, p.cids)
+    if (key !== '' && this.#known(p, e, sameHash) !== undefined) throw conflict.cid(e)
+    if (e.seq === 1 && !isGroupKey(e.conv)) openDirectIfNew(this.#dbs, tx, e)
+    if (key !== '') p.cids.set(key, [...sameHash, e.seq])
+    const afterMs = p.ts
+    p.add(e)
+    return { result: { kind: 'stored', entry: e, afterMs }, sure: false }
+  }
+
   /** The first entry with this sender's cid, among those of its hash. */
-  #known (p: Planned, d: Draft, seqs: readonly number[]): Entry | undefined {
+  #known (p: Planned, d: Pick<Entry, 'conv' | 'cid' | 'from'>, seqs: readonly number[]): Entry | undefined {
     for (const seq of seqs) {
       const e = seq > p.stored ? p.entries[seq - p.stored - 1] : this.#reader.entry(d.conv, seq)
       if (e !== undefined && e.cid === d.cid && e.from === d.from) return e

@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto'
-import { closeSync, fsyncSync, mkdirSync, openSync } from 'node:fs'
+import { closeSync, existsSync, fsyncSync, mkdirSync, openSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Logger } from '../../ports/logger.js'
 import type { Stores } from '../../ports/stores.js'
+import type { TransferStore } from '../../ports/transfer.js'
 import { BlockReader } from './blocks.js'
 import { checkFile, completeFile } from './check.js'
 import { Committer } from './committer.js'
@@ -19,7 +20,9 @@ import { LmdbLogStore } from './log-store.js'
 import { Tails } from './tails.js'
 import { LmdbTicketStore } from './ticket-store.js'
 import { LmdbTopicStore } from './topic-store.js'
+import { LmdbTransfer, type Parts } from './transfer.js'
 
+const FILE = 'store.mdb'
 const MAX_HEADS = 100_000
 const BLOCK_CACHE_BYTES = 16 << 20
 
@@ -37,8 +40,25 @@ export interface LmdbOptions {
  * wrote it; with Node's `code` when the folder cannot be made, read or written
  */
 export async function openLmdb (dir: string, opts: LmdbOptions): Promise<Stores> {
+  const { stores, parts } = await openFolder(dir, opts)
+  const importing = parts.dbs.meta.getBinary('importing')
+  if (importing === undefined) return stores
+  await stores.close()
+  throw new Error(`the store in ${dir} holds a part of an import only: run \`parley import\` again, with the same files; or, to begin with an empty store, move ${join(dir, FILE)} and its -lock file away`)
+}
+
+/**
+ * The same to read and write it as a whole. `make` false: the store must be there.
+ * @throws Error as {@link openLmdb}
+ */
+export async function openLmdbTransfer (dir: string, { make, ...opts }: LmdbOptions & { make: boolean }): Promise<TransferStore> {
+  if (!make && !existsSync(join(dir, FILE))) throw new Error(`there is no store in ${dir}: check dataDir`)
+  return new LmdbTransfer((await openFolder(dir, opts)).parts)
+}
+
+async function openFolder (dir: string, opts: LmdbOptions): Promise<{ stores: Stores, parts: Parts }> {
   mkdirSync(dir, { recursive: true, mode: 0o700 })
-  const file = join(dir, 'store.mdb')
+  const file = join(dir, FILE)
   const unlock = await lockFolder(dir, async () => { await checkFile(file); return await storeInUse(file) })
   const unguard = guardProcess()
   const undo = (): void => { unguard(); unlock() }
@@ -52,7 +72,7 @@ export async function openLmdb (dir: string, opts: LmdbOptions): Promise<Stores>
   }
 }
 
-async function assemble (dbs: Databases, dir: string, opts: LmdbOptions, undo: () => void): Promise<Stores> {
+async function assemble (dbs: Databases, dir: string, opts: LmdbOptions, undo: () => void): Promise<{ stores: Stores, parts: Parts }> {
   const committer = new Committer(dbs, dir, opts.log, opts.commitGate)
   const tails = new Tails()
   const reader = new BlockReader(dbs, tails, BLOCK_CACHE_BYTES)
@@ -67,7 +87,7 @@ async function assemble (dbs: Databases, dir: string, opts: LmdbOptions, undo: (
   }
   const log = new LmdbLogStore(dbs, committer, heads, reader, tails, opts.now ?? Date.now)
   let closing: Promise<void> | undefined
-  return {
+  const stores: Stores = {
     log,
     inbox: new LmdbInboxStore(dbs, committer),
     cursors: new LmdbCursorStore(dbs, committer),
@@ -84,6 +104,7 @@ async function assemble (dbs: Databases, dir: string, opts: LmdbOptions, undo: (
       undo()
     })()
   }
+  return { stores, parts: { dbs, committer, log, tails, topics: stores.topics, close: stores.close } }
 }
 
 /** Gives the epoch; a store that has none is new, and gets one. */

@@ -42,8 +42,9 @@ export interface TicketDoc { _id: string, u: string, d: string, acl?: readonly A
 export interface RemovalDoc { u: string, d: string, ms: number }
 export interface BlockDoc { u: string, o: string }
 /** `at`: when it was heard of, by the server's clock. */
-export interface NodeDoc { _id: string, bus: boolean, at: Date }
-export interface MetaDoc { _id: 'store', schema: number, epoch: string }
+export interface NodeDoc { _id: string, bus: boolean, at: Date, importing?: boolean }
+/** `importing`: an import that is not whole. */
+export interface MetaDoc { _id: 'store', schema: number, epoch: string, importing?: string }
 
 export interface Database {
   client: MongoClient
@@ -79,7 +80,7 @@ export const INDEXES: Record<Indexed, (IndexDescription & { name: string })[]> =
   log: [{ name: 'by_seq', key: { c: 1, s: 1 }, unique: true }, { name: 'by_cid', key: { c: 1, u: 1, cid: 1 }, unique: true }],
   inbox: [{ name: 'by_user', key: { u: 1, c: 1 }, unique: true }],
   members: [{ name: 'by_group', key: { c: 1, u: 1 }, unique: true }],
-  devices: [{ name: 'by_user', key: { u: 1 } }],
+  devices: [{ name: 'by_user', key: { u: 1, d: 1 } }],
   tickets: [{ name: 'by_user', key: { u: 1 } }],
   removals: [{ name: 'by_user', key: { u: 1, d: 1 }, unique: true }],
   blocks: [{ name: 'by_user', key: { u: 1, o: 1 }, unique: true }]
@@ -87,6 +88,8 @@ export const INDEXES: Record<Indexed, (IndexDescription & { name: string })[]> =
 
 /** A device as the name of a field: `.` and `$` mean something there. */
 export const deviceKey = (device: string): string => device.replace(/[%.$]/g, c => `%${c.charCodeAt(0).toString(16)}`)
+
+export const deviceOfKey = (key: string): string => key.replace(/%(25|2e|24)/g, (_all, code: string) => String.fromCharCode(parseInt(code, 16)))
 
 /** A field's own value: names come from clients. */
 export const own = (of: Record<string, number> | undefined, name: string): number | undefined =>

@@ -10,7 +10,7 @@ export class MongoDeviceStore implements DeviceStore {
 
   async get (user: UserId, device: DeviceId): Promise<Device | undefined> {
     const doc = await this.calls.read(() => this.db.devices.findOne({ _id: sessionId(user, device) }))
-    return doc === null ? undefined : fromDoc(doc)
+    return doc === null ? undefined : fromDeviceDoc(doc)
   }
 
   async put (d: Device): Promise<void> {
@@ -36,8 +36,8 @@ export class MongoDeviceStore implements DeviceStore {
   }
 
   async list (user: UserId): Promise<Device[]> {
-    return (await this.calls.read(() => this.db.devices.find({ u: user }).toArray())).map(fromDoc)
+    return (await this.calls.read(() => this.db.devices.find({ u: user }).toArray())).map(fromDeviceDoc)
   }
 }
 
-const fromDoc = ({ _id, u, d, ...rest }: DeviceDoc): Device => ({ user: u as UserId, device: d as DeviceId, ...rest })
+export const fromDeviceDoc = ({ _id, u, d, ...rest }: DeviceDoc): Device => ({ user: u as UserId, device: d as DeviceId, ...rest })

@@ -48,7 +48,7 @@ export class MongoDirectory implements Directory {
   }
 }
 
-const fromMemberDoc = (d: MemberDoc): Member => ({ user: d.u as UserId, role: d.role, since: d.since })
+export const fromMemberDoc = (d: MemberDoc): Member => ({ user: d.u as UserId, role: d.role, since: d.since })
 
 export const fromGroupDoc = (d: GroupDoc): Group => ({
   group: groupOf(d._id as ConvKey), kind: d.kind, title: d.title, avatar: d.avatar, custom: d.custom === undefined ? undefined : JSON.parse(d.custom) as unknown,

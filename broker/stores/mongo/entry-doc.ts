@@ -1,4 +1,4 @@
-import { Binary, type ObjectId } from 'mongodb'
+import { Binary, ObjectId } from 'mongodb'
 import type { Counts, Entry, Head } from '../../domain/entry.js'
 import type { ConvKey, DeviceId, UserId } from '../../domain/ids.js'
 import type { Draft } from '../../ports/log.js'
@@ -33,6 +33,8 @@ const OWN = '\u0000'
 /** The unique index on (conversation, author, cid) wants one of each entry. */
 export const ownCid = (random: string): string => OWN + random
 const NONE = Buffer.alloc(0)
+/** A document has at most 16 MiB, of which names and the rest need little. */
+export const MOST_BYTES = 15 << 20
 
 export function toDoc (d: Draft, _id: ObjectId, cid: string, place: Head): EntryDoc {
   const doc: EntryDoc = { _id, c: d.conv, s: place.seq, u: d.from, cid, ts: place.ts, n: place.counts, h: d.hash }
@@ -45,6 +47,12 @@ export function toDoc (d: Draft, _id: ObjectId, cid: string, place: Head): Entry
   if (d.push.length > 0) doc.push = new Binary(d.push)
   if (d.effects !== undefined) doc.e = JSON.stringify(d.effects)
   return doc
+}
+
+/** The document of an entry that has its place already. By its `_id` it is as old as it is: nodes look for what is new by that. */
+export function docOfEntry (e: Entry): EntryDoc {
+  const seconds = Math.min(Math.floor(e.ts / 1000), 0xffffffff).toString(16).padStart(8, '0')
+  return toDoc({ ...e, nowMs: e.ts, dup: false }, new ObjectId(seconds + new ObjectId().toHexString().slice(8)), e.cid === '' ? ownCid(String(e.seq)) : e.cid, e)
 }
 
 export function toEntry (doc: EntryDoc): Entry {

@@ -7,12 +7,10 @@ import type { AppendResult, Committed, Draft, PageQuery, SharedLog } from '../..
 import { Appends } from './appends.js'
 import { type Calls, unavailable } from './calls.js'
 import type { Database } from './database.js'
-import { type EntryDoc, ownCid, toEntry } from './entry-doc.js'
+import { type EntryDoc, MOST_BYTES, ownCid, toEntry } from './entry-doc.js'
 import { headOf, readHeads } from './heads.js'
 import { sizeOf } from './lane.js'
 
-/** A document has at most 16 MiB, of which names and the rest need little. */
-const MOST_BYTES = 15 << 20
 /** Entries fetched at once of a page that is bounded by bytes. */
 const FETCH = 50
 

@@ -13,16 +13,18 @@ const [BEAT_MS, GONE_MS] = [5000, 15_000]
 export class Nodes {
   private readonly id = randomBytes(8).toString('base64url')
   private timer: NodeJS.Timeout | undefined
-  private constructor (private readonly db: Database, private readonly hasBus: boolean, private readonly logger: Logger) {}
+  private constructor (private readonly db: Database, private readonly hasBus: boolean, private readonly logger: Logger, private readonly importing: boolean) {}
 
   /** @throws Error, a sentence for the operator, when this one cannot run beside those that are there */
-  static async join (db: Database, hasBus: boolean, logger: Logger): Promise<Nodes> {
-    const node = new Nodes(db, hasBus, logger)
+  static async join (db: Database, hasBus: boolean, logger: Logger, { importing = false } = {}): Promise<Nodes> {
+    const node = new Nodes(db, hasBus, logger, importing)
     await node.beat()
     const others = await guarded(db.nodes.find({ _id: { $ne: node.id }, $expr: { $gt: ['$at', { $subtract: ['$$NOW', GONE_MS] }] } }).toArray())
     const alone = others.some(o => !o.bus)
     if (others.length > 0 && (alone || !hasBus)) {
       await node.leave()
+      if (importing) throw new Error('a node, or another import, uses this MongoDB database: import while none does (one that was killed is remembered for 15 s)')
+      if (others.some(o => o.importing)) throw new Error('`parley import` writes to this MongoDB database: start when it has ended (one that was killed is remembered for 15 s)')
       throw new Error(hasBus
         ? 'a node that has no Redis runs on this MongoDB database: it would not hear of what this one stores. Give it redis.url too, or stop it (one that was killed is remembered for 15 s)'
         : 'another node runs on this MongoDB database: several need Redis to hear of each other. Set redis.url on all of them, or stop the other one (one that was killed is remembered for 15 s)')
@@ -34,7 +36,7 @@ export class Nodes {
   }
 
   private async beat (): Promise<void> {
-    await guarded(this.db.nodes.updateOne({ _id: this.id }, [{ $set: { bus: this.hasBus, at: '$$NOW' } }], { upsert: true }))
+    await guarded(this.db.nodes.updateOne({ _id: this.id }, [{ $set: { bus: this.hasBus, importing: this.importing, at: '$$NOW' } }], { upsert: true }))
   }
 
   /** Never rejects. */

@@ -3,15 +3,17 @@ import { MongoClient, MongoServerError, MongoServerSelectionError } from 'mongod
 import type { SharedLog } from '../../ports/log.js'
 import type { Logger } from '../../ports/logger.js'
 import type { Stores } from '../../ports/stores.js'
+import type { TransferStore } from '../../ports/transfer.js'
 import { Calls, guarded } from './calls.js'
 import { MongoCursorStore } from './cursor-store.js'
-import { collections, type Database, INDEXES, SCHEMA } from './database.js'
+import { collections, type Database, INDEXES, type MetaDoc, SCHEMA } from './database.js'
 import { MongoDeviceStore } from './device-store.js'
 import { MongoDirectory } from './directory.js'
 import { MongoInboxStore } from './inbox-store.js'
 import { MongoLogStore } from './log-store.js'
 import { Nodes } from './nodes.js'
 import { MongoTicketStore } from './ticket-store.js'
+import { MongoTransfer } from './transfer.js'
 
 /** The oldest server that this is tested with. */
 const OLDEST = 6
@@ -39,8 +41,29 @@ export async function openMongo (url: string, { log, hasBus, gate }: MongoOption
     await check(client)
     const db = collections(client)
     await prepare(db)
-    const epoch = await begin(db)
+    const { epoch, importing } = await begin(db)
+    if (importing !== undefined) throw new Error('the MongoDB database holds a part of an import only: run `parley import` again, with the same files; or drop the database to begin with an empty one')
     return stores(db, epoch, await Nodes.join(db, hasBus, log), log, gate)
+  } catch (e) {
+    await client.close()
+    throw told(e, client)
+  }
+}
+
+/**
+ * The same to read and write it as a whole. To be written, it must have no node; to be read, it must be there, and nothing is made.
+ * @throws Error as {@link openMongo}
+ */
+export async function openMongoTransfer (url: string, { log, writes, gate }: Pick<MongoOptions, 'log' | 'gate'> & { writes: boolean }): Promise<TransferStore> {
+  const client = await connect(url)
+  try {
+    await check(client)
+    const db = collections(client)
+    if (writes) await prepare(db)
+    else if (await db.meta.findOne({ _id: 'store' }) === null) throw new Error(`there is no store in the database ${db.meta.dbName}: check mongo.url`)
+    await (writes ? begin(db) : known(db))
+    const nodes = writes ? await Nodes.join(db, false, log, { importing: true }) : undefined
+    return new MongoTransfer(db, new Calls(log, gate), async () => { await nodes?.leave() })
   } catch (e) {
     await client.close()
     throw told(e, client)
@@ -88,14 +111,18 @@ async function prepare (db: Database): Promise<void> {
   for (const [name, indexes] of Object.entries(INDEXES)) await db[name as keyof typeof INDEXES].createIndexes(indexes)
 }
 
-/** Gives the epoch; a database without one is new, and gets one. */
-async function begin (db: Database): Promise<string> {
+/** A database without an epoch is new, and gets one. */
+async function begin (db: Database): Promise<MetaDoc> {
   await db.meta.updateOne({ _id: 'store' }, { $setOnInsert: { schema: SCHEMA, epoch: randomBytes(12).toString('base64url') } }, { upsert: true })
     .catch((e: unknown) => { if (!(e instanceof MongoServerError && e.code === 11000)) throw e })
+  return await known(db)
+}
+
+async function known (db: Database): Promise<MetaDoc> {
   const meta = await db.meta.findOne({ _id: 'store' })
   if (meta === null) throw new Error('MongoDB did not keep what was written to it')
   if (meta.schema > SCHEMA) throw new Error(`the database was written by a newer version of Parley (schema ${meta.schema}; this one knows ${SCHEMA}): run that version`)
-  return meta.epoch
+  return meta
 }
 
 function stores (db: Database, epoch: string, nodes: Nodes, log: Logger, gate: MongoOptions['gate']): MongoStores {

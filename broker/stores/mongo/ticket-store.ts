@@ -1,22 +1,20 @@
 import type { DeviceId, UserId } from '../../domain/ids.js'
 import { REMOVALS_PER_USER, type Ticket, type TicketStore, TICKETS_PER_DEVICE, TICKETS_PER_USER } from '../../ports/tickets.js'
 import type { Calls } from './calls.js'
-import type { Database } from './database.js'
+import type { Database, TicketDoc } from './database.js'
 
 export class MongoTicketStore implements TicketStore {
   constructor (private readonly db: Database, private readonly calls: Calls) {}
 
   async find (hash: string): Promise<Ticket | undefined> {
     const doc = await this.calls.read(() => this.db.tickets.findOne({ _id: hash }))
-    if (doc === null) return undefined
-    const { u, d, acl, issued, made, expires } = doc
-    return { user: u as UserId, device: d as DeviceId, ...(acl === undefined ? {} : { acl }), issuedMs: issued, madeMs: made, expiresMs: expires }
+    return doc === null ? undefined : fromTicketDoc(doc)
   }
 
   /** The new one first: two nodes that make room at once may drop one too many of the old, never the new. */
-  async put (hash: string, { user, device, acl, issuedMs, madeMs, expiresMs }: Ticket): Promise<void> {
-    const doc = { u: user, d: device, ...(acl === undefined ? {} : { acl }), issued: issuedMs, made: madeMs, expires: expiresMs }
-    await this.calls.write(() => this.db.tickets.replaceOne({ _id: hash }, doc, { upsert: true }), { again: true })
+  async put (hash: string, ticket: Ticket): Promise<void> {
+    const { user, device, madeMs } = ticket
+    await this.calls.write(() => this.db.tickets.replaceOne({ _id: hash }, toTicketDoc(ticket), { upsert: true }), { again: true })
     const held = await this.calls.read(() => this.db.tickets.find({ u: user, _id: { $ne: hash } }, { projection: { acl: 0 } }).sort({ made: -1, _id: 1 }).toArray())
     let [ofUser, ofDevice] = [1, 1]
     const over = held.filter(t => {
@@ -38,3 +36,8 @@ export class MongoTicketStore implements TicketStore {
     return (await this.calls.read(() => this.db.removals.findOne({ u: user, d: device })))?.ms ?? 0
   }
 }
+
+export const fromTicketDoc = ({ u, d, acl, issued, made, expires }: Omit<TicketDoc, '_id'>): Ticket =>
+  ({ user: u as UserId, device: d as DeviceId, ...(acl === undefined ? {} : { acl }), issuedMs: issued, madeMs: made, expiresMs: expires })
+export const toTicketDoc = ({ user, device, acl, issuedMs, madeMs, expiresMs }: Ticket): Omit<TicketDoc, '_id'> =>
+  ({ u: user, d: device, ...(acl === undefined ? {} : { acl }), issued: issuedMs, made: madeMs, expires: expiresMs })

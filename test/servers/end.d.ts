@@ -1,0 +1,1 @@
+export function endServers (dir: string): void
