@@ -81,7 +81,7 @@ describe('check-config', () => {
   })
 
   test('2 with every mistake, and serve refuses the same', async () => {
-    writeFileSync(join(folder, 'parley.yaml'), 'limits: { messageByte: 1 }\nmongo: { url: "mongodb://h/p" }\n')
+    writeFileSync(join(folder, 'parley.yaml'), 'limits: { messageByte: 1 }\nredis: { url: "redis://h" }\n')
     for (const command of ['check-config', 'serve']) {
       const { code, out, err } = await parley([command, '--config', 'parley.yaml'], { env: { PARLEY_LOG_LEVLE: 'info' } })
       expect({ code, out, err: err.trim().split('\n') }).toEqual({
@@ -89,7 +89,7 @@ describe('check-config', () => {
         err: [
           'limits.messageByte: unknown key; did you mean limits.messageBytes? (parley.yaml:1)',
           'PARLEY_LOG_LEVLE: unknown name; did you mean PARLEY_LOG_LEVEL?',
-          'mongo: cluster mode is not in this version (parley.yaml:2)',
+          'redis: carries news between nodes, which keep their messages in MongoDB: set mongo.url, or leave redis out (parley.yaml:2)',
           '3 mistakes in the configuration',
         ],
       })
