@@ -52,6 +52,13 @@ test('what a container needs is filled in, what is given stays', () => {
   expect(configOf(render({ config }))).toEqual(config)
 })
 
+test('http, which takes every password, is the last way to sign in, and all others are there', () => {
+  const { properties } = JSON.parse(readFileSync(join(CHART, 'values.schema.json'), 'utf8')).properties.config.properties.auth as { properties: Record<string, object> }
+  const config = { auth: { http: { url: 'https://example.com' }, static: { file: '/users.yaml' }, mtls: {}, jwt: {}, anonymous: 'guest', ticket: { ttlSeconds: 5 }, dev: false } }
+  expect(Object.keys(config.auth).sort()).toEqual(Object.keys(properties).sort())
+  expect(Object.keys(configOf(render({ config }))['auth']!)).toEqual(['mtls', 'jwt', 'anonymous', 'static', 'http', 'dev', 'ticket'])
+})
+
 test('what a secret may hide in goes into the Secret: keys, addresses, blocks and lists that the schema does not know', () => {
   const config = {
     http: { adminKey: 'key-1' }, auth: { jwt: { secret: 'key-2', issuer: 'me' } },

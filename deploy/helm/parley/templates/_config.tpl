@@ -58,5 +58,19 @@ node makes its own, on its volume.)
 {{- if $config.admin -}}{{- $_ := set $config "admin" (merge $config.admin (dict "host" "0.0.0.0")) -}}{{- end -}}
 {{- $auth := default dict $config.auth -}}
 {{- if not (omit $auth "ticket") -}}{{- $_ := set $config "auth" (merge $auth (dict "jwt" dict)) -}}{{- end -}}
-{{- toYaml $config -}}
+{{- /*
+Ways to sign in are asked in the order in which they stand, and Helm sorts keys by name. So the order is fixed here:
+http takes every password and comes last (docs/auth.md).
+*/}}
+{{- $ways := $config.auth -}}
+auth:
+{{- range list "mtls" "jwt" "anonymous" "static" "http" -}}
+{{- if hasKey $ways . }}
+{{ toYaml (pick $ways .) | indent 2 }}
+{{- end -}}
+{{- end -}}
+{{- with omit $ways "mtls" "jwt" "anonymous" "static" "http" }}
+{{ toYaml . | indent 2 }}
+{{- end }}
+{{ toYaml (omit $config "auth") }}
 {{- end -}}
