@@ -119,3 +119,9 @@ test('metrics are scraped where they are: at admin, when that is set', () => {
   expect(port({})).toBe('http')
   expect(port({ admin: { port: 9090 } })).toBe('admin')
 })
+
+test('the values in docs/deploy.md render, a StatefulSet and a Deployment', () => {
+  const docs = readFileSync(new URL('../../../docs/deploy.md', import.meta.url), 'utf8')
+  const snippets = [...docs.matchAll(/```yaml\n([^`]*)```/g)].map(([, text]) => parse(text!) as { kind?: string })
+  expect(snippets.filter(({ kind }) => kind === undefined).map((values) => workload(render(values)).kind)).toEqual(['StatefulSet', 'Deployment'])
+})
