@@ -2,8 +2,8 @@
 export default {
   // The folders say what a test is: `npm test -- test/unit` runs one kind.
   roots: ['<rootDir>/test'],
-  // Of the stock clients those that npm and PyPI have; `make interop` runs all.
-  testMatch: ['<rootDir>/test/{unit,contract,integration,cluster,conformance,faults,fuzz,interop/mqttjs,interop/paho-python}/**/*.test.ts'],
+  // Of the stock clients those that npm and PyPI have; `make interop` runs all. `make chart` runs test/deploy/chart, which needs helm.
+  testMatch: ['<rootDir>/test/{unit,contract,integration,cluster,conformance,faults,fuzz,interop/mqttjs,interop/paho-python}/**/*.test.ts', '<rootDir>/test/deploy/*.test.ts'],
   testEnvironment: 'node',
   // A database or socket that a finished file left open still reads its globals
   // (performance.now and the like); jest would warn in the middle of the next file's run.
