@@ -48,7 +48,7 @@ export class Ordinary {
     const { id } = c.session
     await wills.connected(id, c.sessionPresent)
     if (!c.sessionPresent) await topics.forget(id)
-    for (const packetId of c.sessionPresent ? store.receivedIds(id) : []) {
+    for (const packetId of c.sessionPresent ? await store.receivedIds(id) : []) {
       (c.received ??= new Map()).set(packetId, true)
       ;(c.storedIds ??= new Set()).add(packetId)
     }

@@ -7,6 +7,7 @@ import type { Logger } from '../../ports/logger.js'
 import type { TopicChange, TopicStore } from '../../ports/topics.js'
 import { FilterTrie } from './filter-trie.js'
 import type { TopicLink } from './link.js'
+import { counted } from './orders.js'
 import { Retained } from './retained.js'
 import { ShareGroup } from './shares.js'
 import { type Held, Subscriber, type SubscriberWorld, type TopicCounts } from './subscriber.js'
@@ -48,10 +49,14 @@ export class Topics {
 
   constructor (private readonly deps: TopicsDeps) {
     const { store, clock, logger, limits, count, sys } = deps
-    this.retained = new Retained(store, clock, limits.retainedMessages)
+    this.retained = new Retained(store, clock, counted, limits.retainedMessages)
     this.world = {
-      store, clock, count, queuedMessages: limits.queuedMessages,
-      retained: topic => sys.get(topic) ?? this.retained.get(topic),
+      store, clock, count, queuedMessages: limits.queuedMessages, orders: counted, ends: null,
+      retained: async topics => {
+        const stored = await this.retained.get(topics)
+        return topics.map((t, i) => sys.get(t) ?? stored[i])
+      },
+      failed: err => { logger.warn({ err }, 'ordinary topics: the store could not be read') },
       change: changes => { store.commit(changes).catch((err: unknown) => { logger.warn({ err }, 'ordinary topics: a change was not stored') }) }
     }
   }
@@ -61,6 +66,7 @@ export class Topics {
     await this.retained.load()
     for (const s of await this.deps.store.sessions()) {
       const subscriber = this.subscriber(s.id, true)
+      subscriber.stands(s.queue, s.queue.last)
       // what was connected when the process ended has been away since now
       subscriber.endsMs = s.endsMs !== 0 ? s.endsMs : this.deps.clock.now() + s.expirySeconds * 1000
       for (const subscription of s.subscriptions) this.hold(subscriber, subscription)
@@ -105,7 +111,7 @@ export class Topics {
       for (const filter of [...subscriber.subscriptions.keys()]) this.release(subscriber, filter)
       this.subscribers.delete(id)
     }
-    if (subscriber?.persistent !== true && this.deps.store.receivedIds(id).length === 0) return
+    if (subscriber?.persistent !== true && (await this.deps.store.receivedIds(id)).length === 0) return
     await this.deps.store.commit([{ kind: 'forget', session: id }])
   }
 
@@ -180,10 +186,8 @@ export class Topics {
    * of it. Undefined: nothing had to be stored; else durable when it resolves, and the publisher is answered then.
    */
   publish (m: TopicMessage, changes: TopicChange[] = []): Promise<void> | undefined {
-    if (m.retain) {
-      const kept = this.retained.keep(m)
-      if (kept !== null) changes.push(kept)
-    }
+    const kept = m.retain ? this.retained.keep(m) : null
+    if (kept !== null) changes.push(kept)
     const { targets, shares } = this.matching(m.topic)
     const queues: Placed[] = []
     for (const t of targets) {
@@ -197,7 +201,7 @@ export class Topics {
     if (queues.length > 0) changes.push({ kind: 'enqueue', message: m, to: queues })
     if (changes.length === 0) return undefined
     return this.deps.store.commit(changes).then(() => {
-      this.retained.stored(m)
+      if (kept !== null) this.retained.stored(m.topic, kept.version)
       for (const { subscriber, ...q } of queues) subscriber.placed({ ...q, message: m, released: false })
     })
   }
