@@ -40,6 +40,8 @@ export interface StoredSession {
   queue: QueueEnds
   /** The node that it is connected to, as far as is stored; null: none, or there is one node only. */
   node: NodeId | null
+  /** The highest order that was given to it, if its last connection said so when it ended. */
+  givenTo?: number
 }
 
 export interface QueueEnds { count: number, last: number }
@@ -58,7 +60,7 @@ export type TopicChange =
   | { kind: 'received', session: SessionId, packetId: number }
   | { kind: 'completed', session: SessionId, packetId: number }
   /** `endsMs` 0: it is connected here. Else it was here and is not any more; what a newer connection elsewhere said stays. */
-  | { kind: 'session', session: SessionId, endsMs: number, expirySeconds: number }
+  | { kind: 'session', session: SessionId, endsMs: number, expirySeconds: number, givenTo?: number }
   | { kind: 'subscribe', session: SessionId, subscription: TopicSubscription }
   | { kind: 'unsubscribe', session: SessionId, filter: string }
   /** All of a session but its will: subscriptions, queue, packet ids. */
@@ -81,7 +83,7 @@ export interface TopicStore {
   wills (): Promise<StoredWill[]>
   /** In the order of the topics; undefined: nothing is retained there. */
   retained (topics: readonly string[]): Promise<(TopicMessage | undefined)[]>
-  /** A session's queue above `after`, in order, at most `limit` messages, with all that this node committed to before. */
+  /** A session's queue above `after`, in order, at most `limit` messages, of several nodes with all that this one committed before. */
   queue (session: SessionId, after: number, limit: number): Promise<QueuedMessage[]>
   /** QoS 2 packet ids of the client that are in use. */
   receivedIds (session: SessionId): Promise<number[]>
@@ -99,6 +101,6 @@ export interface SharedTopicStore extends TopicStore {
   claimWill (session: SessionId): Promise<boolean>
   /** Nodes that live, this one too. */
   nodes (): Promise<Set<NodeId>>
-  /** From now on sessions that were connected to nodes that are gone end when their time is over. */
-  orphans (nowMs: number): Promise<void>
+  /** From now on sessions that were connected to nodes that are gone end when their time is over; gives the wills of such nodes that this one looks after now. */
+  orphans (nowMs: number): Promise<StoredWill[]>
 }
