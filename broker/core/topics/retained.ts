@@ -42,6 +42,14 @@ export class Retained {
     return { kind: 'retain', message: m, version }
   }
 
+  /** Another node keeps it, or has forgotten what was there. */
+  heard (m: TopicMessage, version: number): void {
+    this.lastVersion = Math.max(this.lastVersion, version)
+    if ((this.fresh.get(m.topic)?.version ?? 0) > version) return
+    if (m.payload.length === 0) this.drop(m.topic)
+    else this.noteFresh({ ...m, payload: Buffer.from(m.payload) }, version)
+  }
+
   private version (): number { return this.lastVersion = this.orders.next(this.lastVersion) }
 
   private noteFresh (message: TopicMessage, version: number): void {

@@ -58,6 +58,8 @@ export class Subscriber {
   endsMs = 0
   /** Another node that it is connected to. */
   elsewhere: NodeId | null = null
+  /** How long it outlives its connection. */
+  expirySeconds = 0
   /** Retained messages that a new subscription asks for, by topic; read from the store as the client takes them. */
   private asked: Asked[] = []
   private fetched: (Asked & { message: TopicMessage })[] = []
@@ -220,6 +222,16 @@ export class Subscriber {
       this.loadedTo = w.order
       this.wait(this.waiting.length === 0 && this.hasRoom ? w : { ...w, message: kept(w.message) })
     } // else it is read back when there is room
+    this.pump()
+  }
+
+  /** Another node's message, of which only the place is known here. */
+  missed (order: number): void {
+    this.stored++
+    this.lastOrder = Math.max(this.lastOrder, order)
+    this.durableTo = Math.max(this.durableTo, order)
+    if (this.link === null) return
+    if (order <= this.loadedTo) this.straggler = this.straggler === 0 ? order : Math.min(this.straggler, order)
     this.pump()
   }
 
