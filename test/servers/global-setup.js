@@ -6,6 +6,6 @@ import { fileURLToPath } from 'node:url'
 
 /** A folder for the run's servers, which start when a test asks for them; a janitor ends them even when jest is killed. */
 export default function () {
-  const dir = process.env.PARLEY_TESTS_RUN = mkdtempSync(join(tmpdir(), 'parley-servers-'))
+  const dir = process.env.PARLEY_TEST_RUN = mkdtempSync(join(tmpdir(), 'parley-servers-'))
   spawn(process.execPath, [fileURLToPath(new URL('janitor.js', import.meta.url)), dir, String(process.pid)], { detached: true, stdio: 'ignore' }).unref()
 }

@@ -1,3 +1,3 @@
 import { endServers } from './end.js'
 
-export default function () { endServers(process.env.PARLEY_TESTS_RUN) }
+export default function () { endServers(process.env.PARLEY_TEST_RUN) }

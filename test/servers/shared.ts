@@ -8,7 +8,7 @@ import { startRedis } from './valkey.js'
 
 /** Folder of this run of jest, made by its global set-up. */
 const run = (): string => {
-  const dir = process.env['PARLEY_TESTS_RUN']
+  const dir = process.env['PARLEY_TEST_RUN']
   if (dir === undefined) throw new Error('the servers for tests are started by jest.config.js, globalSetup')
   return dir
 }
