@@ -15,7 +15,7 @@ const CONFIG = '^broker/config/'
 const STORES = '^broker/stores/'
 const BUS = '^broker/bus/'
 // where the parts meet, what it hands to plugins, what finds, chooses and loads them, and what documents the operations of all parts
-const COMPOSE = '^broker/(compose|web-client|auth-choices|plugins|plugin-file|write-operations)\\.ts$'
+const COMPOSE = '^broker/(base|compose|web-client|auth-choices|plugins|plugin-file|write-operations)\\.ts$'
 const MAIN = '^broker/main\\.ts$|^broker/cli/|^main\\.ts$'
 const PLUGINS = '^plugins/'
 

@@ -5,6 +5,7 @@ import { type Bus, nodeChannel, type NodeId, TOPICS, type TopicGift, type TopicN
 import type { Clock, Timer } from '../../ports/clock.js'
 import type { Logger } from '../../ports/logger.js'
 import type { QueueEnds, SharedTopicStore, StoredSession, StoredWill } from '../../ports/topics.js'
+import type { OtherNodes } from './others.js'
 import type { Subscriber } from './subscriber.js'
 import type { Topics } from './topics.js'
 
@@ -20,8 +21,7 @@ const NO_QUEUE: QueueEnds = { count: 0, last: 0 }
  * Ordinary topics over nodes: tells the others what this one published and who is subscribed here, and takes what they
  * tell. What the news loses is read from the store again (docs/adr/007-ordinary-topics-on-nodes.md).
  */
-export class TopicPeers {
-  /** News comes to the others, as far as known. */
+export class TopicPeers implements OtherNodes {
   up = false
   private timer: Timer | null = null
   private checks = 0
@@ -38,7 +38,6 @@ export class TopicPeers {
 
   get node (): NodeId { return this.deps.bus.node }
 
-  /** Before clients come. */
   async start (): Promise<void> {
     const { bus, store, clock } = this.deps
     await bus.listen(TOPICS)
@@ -50,12 +49,10 @@ export class TopicPeers {
 
   // ---- what this node tells
 
-  /** Published here, before it is stored. `handled`: persistent sessions for which this node sees to it. */
   message (message: TopicMessage, version: number, give: TopicGift[], handled: SessionId[]): void {
     this.deps.bus.publish(TOPICS, { kind: 'topic', message, version, give, handled })
   }
 
-  /** Stored here. `message` is left out when no receiver is connected elsewhere. */
   queued (message: TopicMessage | null, places: TopicPlace[], kept: { topic: string, version: number } | null): void {
     this.deps.bus.publish(TOPICS, { kind: 'topic-queued', message, places, kept })
   }
@@ -64,7 +61,7 @@ export class TopicPeers {
     this.deps.bus.publish(TOPICS, { kind: 'topic-session', node: this.node, session, change })
   }
 
-  /** Who is subscribed here. Of sessions that end with their connection only shared subscriptions matter elsewhere. */
+  /** Of sessions that end with their connection only shared subscriptions matter elsewhere. */
   subscribed (s: Subscriber, subscription: TopicSubscription): void {
     if (s.persistent || shareOf(subscription.filter) !== null) this.session(s.id, { to: 'subscribed', persistent: s.persistent, expirySeconds: s.expirySeconds, subscriptions: [subscription] })
   }
@@ -133,7 +130,6 @@ export class TopicPeers {
     try { await this.reading } finally { this.reading = null }
   }
 
-  /** The session as it is stored, before it is connected here. */
   async stored (session: SessionId): Promise<StoredSession | undefined> { return await this.deps.store.session(session) }
 
   private later (): void {

@@ -213,6 +213,7 @@ export class Subscriber {
   placed (w: Waiting): void {
     const behind = this.loadedTo < this.durableTo
     this.durableTo = Math.max(this.durableTo, w.order)
+    this.lastOrder = Math.max(this.lastOrder, w.order) // the store may have moved it
     if (this.link === null) return
     if (w.order <= this.loadedTo) {
       // a load may have brought it, and it may be acknowledged since: only the store knows

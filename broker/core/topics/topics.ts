@@ -9,7 +9,7 @@ import type { SharedTopicStore, StoredSession, TopicChange, TopicStore } from '.
 import { FilterTrie } from './filter-trie.js'
 import type { TopicLink } from './link.js'
 import type { Orders } from './orders.js'
-import type { TopicPeers } from './peers.js'
+import type { OtherNodes } from './others.js'
 import { Retained } from './retained.js'
 import { ShareGroup } from './shares.js'
 import { type Held, Subscriber, type SubscriberWorld, type TopicCounts } from './subscriber.js'
@@ -53,7 +53,7 @@ export class Topics {
   private matched = new Map<string, Matched>()
   private matchedVersion = 0
   private sweeping: Timer | null = null
-  private peers: TopicPeers | null = null
+  private peers: OtherNodes | null = null
 
   constructor (private readonly deps: TopicsDeps) {
     const { store, shared, orders, clock, logger, limits, count, sys } = deps
@@ -71,7 +71,7 @@ export class Topics {
   }
 
   /** Takes up what an earlier process left, or with `peers` what all nodes have. */
-  async load (peers: TopicPeers | null): Promise<void> {
+  async load (peers: OtherNodes | null): Promise<void> {
     this.peers = peers
     if (peers !== null) await peers.start()
     else {

@@ -7,6 +7,7 @@ import type { TopicChange } from '../../ports/topics.js'
 import type { Database, ReceivedDoc, RetainedDoc, TopicQueueDoc, TopicSessionDoc, TopicSubscriptionDoc, WillDoc } from './database.js'
 
 type Place = Extract<TopicChange, { kind: 'enqueue' }>['to'][number]
+interface Row { place: Place, doc: TopicQueueDoc }
 type SessionChange = Extract<TopicChange, { kind: 'session' }>
 
 /** Topics, filters and sessions may be longer than a key should be. */
@@ -28,9 +29,11 @@ export class TopicBatch {
   /** Calls whose changes must not be torn apart: a QoS 2 packet id, or a will, and what becomes of the message. */
   private atomic = false
   private tries = 0
+  /** The last transaction ended because another node has this place. */
+  private taken: Row | null = null
   private readonly forgotten = new Set<SessionId>()
   private readonly retained = new Map<string, RetainedDoc>()
-  private readonly places = new Map<string, { place: Place, doc: TopicQueueDoc }>()
+  private readonly places = new Map<string, Row>()
   private readonly dequeued = new Map<SessionId, Set<number>>()
   private readonly released = new Map<SessionId, Set<number>>()
   private readonly received = new Map<string, { doc: ReceivedDoc, there: boolean }>()
@@ -126,6 +129,11 @@ export class TopicBatch {
       for (const r of results) if (r.status === 'rejected') throw r.reason
       return
     }
+    if (this.taken !== null) {
+      const placed = [...this.places.values()]
+      await goOn(db, placed.slice(placed.indexOf(this.taken)))
+      this.taken = null
+    }
     await db.client.withSession(async session => {
       session.startTransaction()
       try {
@@ -145,7 +153,7 @@ export class TopicBatch {
       if (ops.length > 0) steps.push(async () => await to.bulkWrite(ops, options))
     }
     const placed = [...this.places.values()]
-    if (placed.length > 0) steps.push(async () => { await this.place(db, placed, again, options) })
+    if (placed.length > 0) steps.push(async () => { await this.place(db, placed, again, session) })
     bulk(db.topicQueue, [
       ...[...this.dequeued].map(([s, orders]) => ({ deleteMany: { filter: { s, o: { $in: [...orders] } } } })),
       ...[...this.released].map(([s, orders]) => ({ updateMany: { filter: { s, o: { $in: [...orders] } }, update: { $set: { rel: true } } } }))
@@ -180,27 +188,43 @@ export class TopicBatch {
     return { updateOne: { filter: { _id: session }, update: [{ $replaceWith: update }], upsert: true } }
   }
 
-  private async place (db: Database, placed: { place: Place, doc: TopicQueueDoc }[], again: boolean, options: { ordered: boolean, session: ClientSession | undefined }): Promise<void> {
-    try {
-      await db.topicQueue.bulkWrite(placed.map(({ doc: { _id, ...rest } }) => again
-        ? { updateOne: { filter: { _id }, update: { $setOnInsert: rest }, upsert: true } }
-        : { insertOne: { document: { _id, ...rest } } }), options)
-    } catch (e) {
-      if (!(e instanceof MongoBulkWriteError)) throw e
-      for (const w of [e.writeErrors].flat() as WriteError[]) if (w.code === 11000 && w.errmsg?.includes('by_order') === true) this.goOn(placed[w.index]!, placed)
-      throw e
+  /** In order: of a session's messages the earlier one is there first. */
+  private async place (db: Database, placed: readonly Row[], again: boolean, session: ClientSession | undefined): Promise<void> {
+    for (let at = 0; ;) {
+      try {
+        await db.topicQueue.bulkWrite(placed.slice(at).map(({ doc: { _id, ...rest } }) => again
+          ? { updateOne: { filter: { _id }, update: { $setOnInsert: rest }, upsert: true } }
+          : { insertOne: { document: { _id, ...rest } } }), { ordered: true, session })
+        return
+      } catch (e) {
+        const taken = takenPlace(e)
+        if (taken === null) throw e
+        at += taken
+        if (session !== undefined) { // which is over with that
+          this.taken = placed[at]!
+          throw e
+        }
+        await goOn(db, placed.slice(at))
+      }
     }
   }
+}
 
-  /** Another node has this place: the session's messages from there on take places behind it, in their order. */
-  private goOn (taken: { place: Place, doc: TopicQueueDoc }, placed: { place: Place, doc: TopicQueueDoc }[]): void {
-    let last = taken.doc.o
-    for (const p of placed) {
-      if (p.doc.s !== taken.doc.s || (p !== taken && p.doc.o < taken.doc.o) || (p !== taken && p.doc.o > last)) continue
-      last = Math.max(last, p.doc.o) + STEP
-      p.doc.o = last
-      ;(p.place as { order: number }).order = last
-    }
+/** Which one could not be stored because another node has its place; null: it is not that, or not only that. */
+function takenPlace (e: unknown): number | null {
+  if (!(e instanceof MongoBulkWriteError) || e.result.getWriteConcernError() !== undefined) return null
+  const [first] = [e.writeErrors].flat() as WriteError[]
+  return first?.code === 11000 && first.errmsg?.includes('by_order') === true ? first.index : null
+}
+
+/** Another node has the place of the first: it and the session's messages behind it go behind all that is stored. */
+async function goOn (db: Database, rows: readonly Row[]): Promise<void> {
+  const { s } = rows[0]!.doc
+  let last = (await db.topicQueue.findOne({ s }, { sort: { o: -1 }, projection: { o: 1 } }))?.o ?? 0
+  for (const { place, doc } of rows) {
+    if (doc.s !== s) continue
+    if (doc.o <= last) (place as { order: number }).order = doc.o = last + STEP
+    last = doc.o
   }
 }
 
