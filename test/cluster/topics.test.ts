@@ -132,9 +132,17 @@ test('a shared subscription over both nodes gives each message to exactly one, a
     await alice.say('work/a', `a${n}`)
     await anna.say('work/b', `b${n}`)
   }
-  await Promise.all(members.map(async m => { await m.got('work', 10) }))
   await all(60)
   expect(heard().sort()).toEqual(numbers(30).flatMap(n => [`a${n}`, `b${n}`]).sort())
+  // from one node alone, too, all of them have their turn
+  let n = 0
+  for (; !members.every(m => m.on('work/turn').length >= 5); n++) {
+    expect(n).toBeLessThan(1000)
+    await alice.say('work/turn', String(n))
+    for (const m of members) await m.settled()
+  }
+  await all(60 + n)
+  expect(members.flatMap(m => payloads(m, 'work/turn')).map(Number).sort((x, y) => x - y)).toEqual(numbers(n).map(Number))
 })
 
 test('a session that is over on one node is over on the other: nothing is queued for it, and it is not present', async () => {

@@ -41,6 +41,7 @@ export class TopicPeers implements OtherNodes {
   async start (): Promise<void> {
     const { bus, store, clock } = this.deps
     await bus.listen(TOPICS)
+    this.up = bus.health().ok // it may have been there before anybody listened; else `back` comes
     await store.orphans(clock.now())
     await this.read()
     this.ask()

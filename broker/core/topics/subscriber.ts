@@ -103,7 +103,7 @@ export class Subscriber {
   /** What the store says of the queue. `givenTo`: as far as known it was given up to there. */
   stands ({ count, last }: QueueEnds, givenTo: number): void {
     this.stored = count
-    this.exact = true
+    this.exact = this.elsewhere === null
     this.lastOrder = Math.max(this.lastOrder, last, givenTo)
     this.durableTo = Math.max(this.durableTo, last)
     this.givenTo = Math.max(this.givenTo, givenTo)

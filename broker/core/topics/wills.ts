@@ -18,6 +18,8 @@ export interface WillsDeps {
 
 /** After a restart wills wait at least this long: their clients are about to come back. */
 const RESTART_GRACE_MS = 10_000
+/** When the store could not say whether a will is still to be sent. */
+const AGAIN_MS = 5000
 
 /** Wills on ordinary topics: of connections, and of sessions whose connection ended a short while ago [MQTT-3.1.2-8]. */
 export class Wills {
@@ -89,7 +91,14 @@ export class Wills {
   /** Taken to be sent; false: it is not there any more, or another node's. */
   private async claim (session: SessionId): Promise<ReturnType<Wills['take']>> {
     const will = this.take(session)
-    return will !== false && (this.deps.shared === null || await this.deps.shared.claimWill(session)) ? will : false
+    if (will === false || this.deps.shared === null) return will
+    try { return await this.deps.shared.claimWill(session) ? will : false } catch (err) {
+      if (!this.open.has(session)) {
+        this.open.set(session, { ...will, timer: null })
+        this.due(session, AGAIN_MS)
+      }
+      throw err
+    }
   }
 
   private async sendClaimed (session: SessionId, claimed: ReturnType<Wills['claim']>): Promise<void> {
