@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import { authRefresh } from './api/operations/auth-refresh.js'
 import { authTicket } from './api/operations/auth-ticket.js'
 import { deviceList } from './api/operations/device-list.js'
@@ -19,6 +20,8 @@ import { HookRunner } from './core/hooks.js'
 import { Publisher } from './core/publish.js'
 import { Receipts } from './core/receipts.js'
 import { Recent } from './core/recent.js'
+import { counted, timed } from './core/topics/orders.js'
+import { TopicPeers } from './core/topics/peers.js'
 import { SysTopics } from './core/topics/sys-topics.js'
 import { Topics } from './core/topics/topics.js'
 import { Wills } from './core/topics/wills.js'
@@ -119,8 +122,20 @@ async function assemble (config: Config, { logger, clock, baseDir }: { logger: L
     }
   })
   const arrivals = shared === null ? null : new Arrivals({ log: shared.log, clock, logger, give: c => { fanOut.entry(c.entry, c.effects) }, since: conv => roster.since(conv), repaired: n => { news.repaired += n } })
+  const book = new AclBook(config.acl)
+  const sys = new SysTopics({
+    version: () => `parley ${version()}`, uptime: () => Math.round(process.uptime()), 'clients/connected': () => registry.size,
+    'sessions/count': () => topics.counts.sessions, 'subscriptions/count': () => topics.counts.subscriptions, 'retained messages/count': () => topics.counts.retained,
+    'messages/received': () => metrics.topics.published, 'messages/sent': () => metrics.topics.delivered, 'messages/dropped': () => metrics.droppedOnTopics
+  }, clock)
+  const topics: Topics = new Topics({
+    store: stores.topics, clock, logger, limits, count: metrics.topics, sys, shared: shared?.topics ?? null,
+    orders: shared === null ? counted : timed(() => clock.now(), randomBytes(1)[0]!)
+  })
+  const wills = new Wills({ store: stores.topics, clock, logger, book, publish: (m, changes) => topics.publish(m, changes), count: metrics.topics, shared: shared?.topics ?? null })
+  const peers = shared === null ? null : new TopicPeers({ topics, store: shared.topics, bus, clock, logger, adopted: w => { wills.adopt(w) } })
   const cluster = shared === null ? null : new Cluster({
-    bus, fanOut, access, receipts, signals, clock, logger, checkMs: CHECK_MS, log: shared.log, takeovers: takeovers!,
+    bus, fanOut, access, receipts, signals, topics: peers!, clock, logger, checkMs: CHECK_MS, log: shared.log, takeovers: takeovers!,
     connections: function * () { for (const c of registry.all()) yield { session: c.session.id, sinceMs: c.claimedMs } },
     arrivals: arrivals!
   })
@@ -159,14 +174,6 @@ async function assemble (config: Config, { logger, clock, baseDir }: { logger: L
 
   let draining = false
   let aedes: AedesHost | null = null
-  const book = new AclBook(config.acl)
-  const sys = new SysTopics({
-    version: () => `parley ${version()}`, uptime: () => Math.round(process.uptime()), 'clients/connected': () => registry.size,
-    'sessions/count': () => topics.counts.sessions, 'subscriptions/count': () => topics.counts.subscriptions, 'retained messages/count': () => topics.counts.retained,
-    'messages/received': () => metrics.topics.published, 'messages/sent': () => metrics.topics.delivered, 'messages/dropped': () => metrics.droppedOnTopics
-  }, clock)
-  const topics: Topics = new Topics({ store: stores.topics, clock, logger, limits, count: metrics.topics, sys })
-  const wills = new Wills({ store: stores.topics, clock, logger, book, publish: m => topics.publish(m), count: metrics.topics })
   const ordinary = new Ordinary({
     topics, wills, store: stores.topics, book, clock, logger, draining: () => draining,
     count: { published: () => { metrics.topics.published++ }, refused: () => metrics.refused('forbidden') }
@@ -246,7 +253,7 @@ async function assemble (config: Config, { logger, clock, baseDir }: { logger: L
     await stores.close()
   }
   try {
-    await topics.load()
+    await topics.load(peers)
     await wills.load()
     sys.start(m => { void topics.publish(m) })
     await listeners.open(config.listeners)

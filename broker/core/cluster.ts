@@ -11,6 +11,7 @@ import type { FanOut } from './fan-out.js'
 import type { Receipts } from './receipts.js'
 import type { Signals } from './signals.js'
 import type { Takeovers } from './takeovers.js'
+import type { TopicPeers } from './topics/peers.js'
 
 /** While news is lost the log is looked at so often. */
 const TAIL_MS = 1000
@@ -25,7 +26,7 @@ export class Cluster implements Listener {
   private away = false
 
   constructor (private readonly deps: {
-    bus: Bus, log: Pick<SharedLog, 'heads'>, arrivals: Arrivals, fanOut: FanOut, access: Access, receipts: Receipts, signals: Signals, takeovers: Takeovers, clock: Clock, logger: Logger
+    bus: Bus, log: Pick<SharedLog, 'heads'>, arrivals: Arrivals, fanOut: FanOut, access: Access, receipts: Receipts, signals: Signals, takeovers: Takeovers, topics: TopicPeers, clock: Clock, logger: Logger
     /** What is connected here, and since when. */
     connections (): Iterable<{ session: SessionId, sinceMs: number }>
     /** The log is looked at so often even when the bus works: so late is a message at most when the bus lost it and did not say so. */
@@ -62,16 +63,29 @@ export class Cluster implements Listener {
       case 'receipt': if (user !== null) this.deps.receipts.deliver(user, { conv: news.conv, user: news.user, delivered: news.delivered, read: news.read }, null); return
       case 'signal': this.deps.signals.deliver(news.conv, news.from, news.members, null); return
       case 'event': if (user !== null) this.deps.fanOut.tell(user, news.event as Event); return
-      case 'lost': this.look(news.sinceMs); return
+      case 'lost':
+        this.look(news.sinceMs)
+        this.deps.topics.again()
+        return
+      case 'topic':
+      case 'topic-queued':
+      case 'topic-session':
+      case 'topic-members': this.deps.topics.heard(news); return
       case 'takeover': void this.deps.takeovers.asked(news.session, news.by); return
       case 'left': this.deps.takeovers.left(news.session, news.from); return
       case 'ping':
     }
   }
 
-  lost (): void { this.away = true; this.soon() }
+  lost (): void {
+    this.away = true
+    this.deps.topics.lost()
+    this.soon()
+  }
+
   back (): void {
     this.away = false
+    this.deps.topics.back()
     this.soon()
     void this.claimAll()
   }

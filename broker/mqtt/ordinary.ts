@@ -47,8 +47,9 @@ export class Ordinary {
     const { topics, wills, store } = this.deps
     const { id } = c.session
     await wills.connected(id, c.sessionPresent)
-    if (!c.sessionPresent) await topics.forget(id)
-    for (const packetId of c.sessionPresent ? store.receivedIds(id) : []) {
+    if (c.sessionPresent) await topics.resume(id)
+    else await topics.forget(id)
+    for (const packetId of c.sessionPresent ? await store.receivedIds(id) : []) {
       (c.received ??= new Map()).set(packetId, true)
       ;(c.storedIds ??= new Set()).add(packetId)
     }
@@ -88,7 +89,7 @@ export class Ordinary {
     const { topics, wills, logger } = this.deps
     try {
       if (c.leaving === 'for good') await wills.discard(id)
-      else if (reason !== 'broker' || !this.deps.draining()) wills.ended(id, c.expirySeconds)
+      else if (reason !== 'broker' || !this.deps.draining()) await wills.ended(id, c.expirySeconds)
       const { topics: subscriber } = c
       c.topics = null
       if (subscriber !== null) await topics.detach(subscriber, c.expirySeconds)
@@ -178,7 +179,7 @@ export class Ordinary {
   granted (c: Connection, granted: readonly ISubscription[], id: number): void {
     const { topics } = this.deps
     for (const s of granted) {
-      c.topics ??= topics.begin(c.session.id, new TopicOutput(c, this.deps.clock), this.rules(c), c.expirySeconds > 0)
+      c.topics ??= topics.begin(c.session.id, new TopicOutput(c, this.deps.clock), this.rules(c), c.expirySeconds)
       topics.subscribe(c.topics, subscription(s, id), (s.rh ?? 0) as 0 | 1 | 2)
     }
   }

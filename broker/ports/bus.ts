@@ -1,6 +1,7 @@
 import type { Entry } from '../domain/entry.js'
 import type { Effects } from '../domain/group.js'
 import type { ConvKey, SessionId, UserId } from '../domain/ids.js'
+import type { TopicMessage, TopicSubscription } from '../domain/topic-message.js'
 import type { Health } from './log.js'
 
 /** A running node; another one with each start. */
@@ -13,11 +14,39 @@ export const userChannel = (user: UserId): Channel => `u:${user}` as Channel
 export const groupChannel = (conv: ConvKey): Channel => conv as string as Channel
 export const nodeChannel = (node: NodeId): Channel => `n:${node}` as Channel
 export const ALL = 'all' as Channel
+/** Ordinary topics: every node that has them. */
+export const TOPICS = 'topics' as Channel
 /** Whose channel it is; null: not a user's. */
 export const userOfChannel = (channel: Channel): UserId | null => channel.startsWith('u:') ? channel.slice(2) as UserId : null
 
+/** A message's place in a stored queue. */
+export interface TopicPlace { session: SessionId, order: number, qos: 1 | 2, retain: boolean, ids: readonly number[] }
+/** For a member of a shared subscription whose queue is not stored. */
+export interface TopicGift { session: SessionId, qos: 0 | 1 | 2, retain: boolean, ids: readonly number[] }
+export interface TopicSessionNews {
+  kind: 'topic-session'
+  node: NodeId
+  session: SessionId
+  change:
+    | { to: 'subscribed', persistent: boolean, expirySeconds: number, subscriptions: TopicSubscription[] }
+    | { to: 'unsubscribed', filters: string[] }
+    | { to: 'attached' }
+    | { to: 'detached', endsMs: number }
+    | { to: 'forgotten' }
+}
+/** Of ordinary topics. What is stored of it stands in the store all the same. */
+export type TopicNews =
+  /** Published, for who is connected and not among `handled`. `version`: of the retained message; 0: it is not retained. */
+  | { kind: 'topic', message: TopicMessage, version: number, give: TopicGift[], handled: SessionId[] }
+  /** Stored. `kept`: as the retained message. */
+  | { kind: 'topic-queued', message: TopicMessage | null, places: TopicPlace[], kept: { topic: string, version: number } | null }
+  | TopicSessionNews
+  /** The node wants to know who is subscribed to what elsewhere. */
+  | { kind: 'topic-members', node: NodeId }
+
 /** What nodes tell each other. Nothing of it is kept: who missed something asks the log. */
 export type News =
+  | TopicNews
   /** Committed. `afterMs`: `ts` of the entry before it, 0: it is the first. */
   | { kind: 'entry', entry: Entry, afterMs: number, effects?: Effects }
   /** Marks of a user in a conversation, for the sessions of the channel's user. */

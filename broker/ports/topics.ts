@@ -1,4 +1,5 @@
 import type { SessionId } from '../domain/ids.js'
+import type { NodeId } from './bus.js'
 import type { TopicMessage, TopicSubscription } from '../domain/topic-message.js'
 
 /** One message waiting for one session. */
@@ -35,13 +36,22 @@ export interface StoredSession {
   /** How long it outlives its connection, seconds. */
   expirySeconds: number
   subscriptions: TopicSubscription[]
+  /** How many wait for it, and the highest order given out that is still there; 0 when there are none. */
+  queue: QueueEnds
+  /** The node that it is connected to, as far as is stored; null: none, or there is one node only. */
+  node: NodeId | null
+  /** The highest order that was given to it, if its last connection said so when it ended. */
+  givenTo?: number
 }
+
+export interface QueueEnds { count: number, last: number }
 
 /** What stands in one commit, in this order. */
 export type TopicChange =
-  | { kind: 'retain', message: TopicMessage }
-  | { kind: 'unretain', topic: string }
-  /** The message for each of these sessions; its body is kept once. */
+  /** Of several nodes the higher version wins, whichever comes first. */
+  | { kind: 'retain', message: TopicMessage, version: number }
+  | { kind: 'unretain', topic: string, version: number }
+  /** The message for each of these sessions. When another node was first with an order, the store puts a higher one in its place. */
   | { kind: 'enqueue', message: TopicMessage, to: readonly { session: SessionId, order: number, qos: 1 | 2, retain: boolean, ids: readonly number[] }[] }
   | { kind: 'dequeue', session: SessionId, order: number }
   /** PUBREC came: only the exchange's end is waited for. */
@@ -49,7 +59,8 @@ export type TopicChange =
   /** A QoS 2 packet id of the client's is in use, or free again. */
   | { kind: 'received', session: SessionId, packetId: number }
   | { kind: 'completed', session: SessionId, packetId: number }
-  | { kind: 'session', session: SessionId, endsMs: number, expirySeconds: number }
+  /** `endsMs` 0: it is connected here. Else it was here and is not any more; what a newer connection elsewhere said stays. */
+  | { kind: 'session', session: SessionId, endsMs: number, expirySeconds: number, givenTo?: number }
   | { kind: 'subscribe', session: SessionId, subscription: TopicSubscription }
   | { kind: 'unsubscribe', session: SessionId, filter: string }
   /** All of a session but its will: subscriptions, queue, packet ids. */
@@ -68,13 +79,28 @@ export interface TopicStore {
   sessions (): Promise<StoredSession[]>
   /** Topics of retained messages, with their expiry as in {@link TopicMessage}. For the start. */
   retainedTopics (): Promise<{ topic: string, expiresMs: number }[]>
+  /** Wills that no living node looks after; this one does from now on. */
   wills (): Promise<StoredWill[]>
-  /** Undefined: nothing is retained there. */
-  retained (topic: string): TopicMessage | undefined
-  /** A session's queue above `after`, in order, at most `limit` messages. */
-  queue (session: SessionId, after: number, limit: number): QueuedMessage[]
-  /** How many wait for a session, and the highest order given out that is still there; 0 when there are none. */
-  queueEnds (session: SessionId): { count: number, last: number }
+  /** In the order of the topics; undefined: nothing is retained there. */
+  retained (topics: readonly string[]): Promise<(TopicMessage | undefined)[]>
+  /** A session's queue above `after`, in order, at most `limit` messages, of several nodes with all that this one committed before. */
+  queue (session: SessionId, after: number, limit: number): Promise<QueuedMessage[]>
   /** QoS 2 packet ids of the client that are in use. */
-  receivedIds (session: SessionId): number[]
+  receivedIds (session: SessionId): Promise<number[]>
+}
+
+/** What several nodes ask of the store that they share. */
+export interface SharedTopicStore extends TopicStore {
+  /** As it is now; undefined: nothing of it is stored. */
+  session (session: SessionId): Promise<StoredSession | undefined>
+  /** Of those sessions that have a queue. */
+  queueEnds (sessions: readonly SessionId[]): Promise<Map<SessionId, QueueEnds>>
+  /** Takes the session's will away, whichever node looks after it. */
+  takeWill (session: SessionId): Promise<StoredWill | undefined>
+  /** Whether this node still looks after the session's will, and may publish it: only one of several is told so. */
+  claimWill (session: SessionId): Promise<boolean>
+  /** Nodes that live, this one too. */
+  nodes (): Promise<Set<NodeId>>
+  /** From now on sessions that were connected to nodes that are gone end when their time is over; gives the wills of such nodes that this one looks after now. */
+  orphans (nowMs: number): Promise<StoredWill[]>
 }

@@ -20,14 +20,14 @@ export function topicStoreContract (name: string, open: Open): void {
 
     test('keeps retained messages whole, across a restart, under any topic', async () => {
       const all = ODD.map((topic, i) => message(topic, { retain: true, qos: (i % 3) as 0 | 1 | 2, properties: Buffer.from([1, i]), expiresMs: i * 1e12, payload: Buffer.alloc(i * 1000, i) }))
-      await opened.stores.topics.commit(all.map(m => ({ kind: 'retain', message: m })))
+      await opened.stores.topics.commit(all.map(m => ({ kind: 'retain', message: m, version: 1 })))
       await opened.reopen()
       const { topics } = opened.stores
-      for (const m of all) expect(topics.retained(m.topic)).toEqual(m)
+      expect(await topics.retained(all.map(m => m.topic))).toEqual(all)
       expect((await topics.retainedTopics()).sort((a, b) => a.topic < b.topic ? -1 : 1)).toEqual(all.map(({ topic, expiresMs }) => ({ topic, expiresMs })).sort((a, b) => a.topic < b.topic ? -1 : 1))
-      await topics.commit([{ kind: 'unretain', topic: 'a' }, { kind: 'unretain', topic: 'not there' }])
-      expect([topics.retained('a'), topics.retained('a/')]).toEqual([undefined, all.find(m => m.topic === 'a/')])
-      await topics.commit(ODD.map(topic => ({ kind: 'unretain', topic })))
+      await topics.commit([{ kind: 'unretain', topic: 'a', version: 2 }, { kind: 'unretain', topic: 'not there', version: 2 }])
+      expect(await topics.retained(['a', 'a/'])).toEqual([undefined, all.find(m => m.topic === 'a/')])
+      await topics.commit(ODD.map(topic => ({ kind: 'unretain', topic, version: 3 })))
       expect(await topics.retainedTopics()).toEqual([])
     })
 
@@ -37,16 +37,19 @@ export function topicStoreContract (name: string, open: Open): void {
       await opened.stores.topics.commit(changes)
       await opened.reopen()
       const { topics } = opened.stores
-      const page = topics.queue(id('q/a'), 0, 250)
+      const page = await topics.queue(id('q/a'), 0, 250)
       expect(page.map(q => [q.order, q.message.payload.toString()])).toEqual(Array.from({ length: 250 }, (_, i) => [i + 1, `${i + 1}`]))
       expect(page.slice(0, 3).map(({ order: _, message: __, ...how }) => how)).toEqual([
         { qos: 1, retain: false, ids: [1, 268_435_455], released: false }, { qos: 2, retain: false, ids: [], released: false }, { qos: 1, retain: true, ids: [], released: false }])
       expect(page[0]!.message).toEqual({ ...m, payload: Buffer.from('1') })
-      expect(topics.queue(id('q/a'), 250, 250).map(q => q.order)).toEqual(Array.from({ length: 50 }, (_, i) => 251 + i))
-      expect([topics.queueEnds(id('q/a')), topics.queueEnds(id('q/nobody')), topics.queueEnds(id('q/'))]).toEqual([{ count: 300, last: 300 }, { count: 0, last: 0 }, { count: 0, last: 0 }])
+      expect((await topics.queue(id('q/a'), 250, 250)).map(q => q.order)).toEqual(Array.from({ length: 50 }, (_, i) => 251 + i))
+      expect(await topics.queue(id('q/'), 0, 1)).toEqual([])
+      for (const s of ['q/a', 'q/']) await topics.commit([{ kind: 'session', session: id(s), endsMs: 0, expirySeconds: 1 }])
+      const ends = new Map((await topics.sessions()).map(s => [s.id as string, s.queue]))
+      expect([ends.get('q/a'), ends.get('q/')]).toEqual([{ count: 300, last: 300 }, { count: 0, last: 0 }])
       await topics.commit([{ kind: 'dequeue', session: id('q/a'), order: 1 }, { kind: 'dequeue', session: id('q/a'), order: 1 }, { kind: 'release', session: id('q/a'), order: 2 }, { kind: 'release', session: id('q/a'), order: 999 }])
-      expect(topics.queue(id('q/a'), 0, 2).map(q => [q.order, q.released])).toEqual([[2, true], [3, false]])
-      expect(topics.queue(id('q/ab'), 0, 1)[0]!.message.payload.toString()).toBe('1') // the body is shared, and stays for the other
+      expect((await topics.queue(id('q/a'), 0, 2)).map(q => [q.order, q.released])).toEqual([[2, true], [3, false]])
+      expect((await topics.queue(id('q/ab'), 0, 1))[0]!.message.payload.toString()).toBe('1') // the body is shared, and stays for the other
     })
 
     test('forgets a session whole, and nothing of another', async () => {
@@ -63,8 +66,8 @@ export function topicStoreContract (name: string, open: Open): void {
       await topics.commit([{ kind: 'forget', session: both[0]! }])
       await opened.reopen()
       const now = opened.stores.topics
-      expect([now.receivedIds(both[0]!), now.receivedIds(both[1]!)]).toEqual([[], [1, 65_535]])
-      expect([now.queue(both[0]!, 0, 9).length, now.queue(both[1]!, 0, 9).length]).toEqual([0, 1])
+      expect([await now.receivedIds(both[0]!), await now.receivedIds(both[1]!)]).toEqual([[], [1, 65_535]])
+      expect([(await now.queue(both[0]!, 0, 9)).length, (await now.queue(both[1]!, 0, 9)).length]).toEqual([0, 1])
       const [left, ...none] = (await now.sessions()).filter(s => both.includes(s.id))
       expect(none).toEqual([])
       expect(left).toMatchObject({ id: both[1], endsMs: 7, expirySeconds: 4_294_967_295 })
@@ -88,25 +91,25 @@ export function topicStoreContract (name: string, open: Open): void {
       const goOn = opened.stall()
       const done: number[] = []
       const all = [1, 2, 3].map(async n => {
-        await topics.commit([{ kind: 'retain', message: message('stalled', { payload: Buffer.from(`${n}`) }) }])
+        await topics.commit([{ kind: 'retain', message: message('stalled', { payload: Buffer.from(`${n}`) }), version: n }])
         done.push(n)
       })
       while (opened.stores.health().ok) await new Promise(resolve => setImmediate(resolve))
-      expect([done, topics.retained('stalled')]).toEqual([[], undefined])
+      expect([done, await topics.retained(['stalled'])]).toEqual([[], [undefined]])
       goOn()
       await Promise.all(all)
-      expect([done, topics.retained('stalled')!.payload.toString()]).toEqual([[1, 2, 3], '3'])
+      expect([done, (await topics.retained(['stalled']))[0]!.payload.toString()]).toEqual([[1, 2, 3], '3'])
     })
 
     test('what waits when the store is closed is refused, and so is what comes after', async () => {
       const one = await open()
       one.stall()
       const { topics } = one.stores
-      const waiting = topics.commit([{ kind: 'retain', message: message('x') }])
+      const waiting = topics.commit([{ kind: 'retain', message: message('x'), version: 1 }])
       const closing = one.stores.close()
       await expect(waiting).rejects.toMatchObject({ code: 'unavailable' })
       await closing
-      await expect(topics.commit([{ kind: 'retain', message: message('x') }])).rejects.toMatchObject({ code: 'unavailable' })
+      await expect(topics.commit([{ kind: 'retain', message: message('x'), version: 1 }])).rejects.toMatchObject({ code: 'unavailable' })
       await one.close()
     })
   })

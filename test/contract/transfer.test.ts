@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { MongoError } from 'mongodb'
 import { openLmdb, openLmdbTransfer } from '../../broker/stores/lmdb/open.js'
 import { openMongo, openMongoTransfer } from '../../broker/stores/mongo/open.js'
-import { newDatabase } from '../servers/shared.js'
+import { newDatabase, someNode } from '../servers/shared.js'
 import { recordingLogger } from '../support/recording-logger.js'
 import { transferContract } from './transfer.contract.js'
 
@@ -27,7 +27,7 @@ transferContract('MongoDB', async () => {
   let stalled = false
   const gate = (): void => { if (stalled) throw new MongoError('no primary, for a test') }
   return {
-    stores: async () => ({ topics: null as never, ...await openMongo(url, { log, hasBus: true, gate }) }),
+    stores: async () => await openMongo(url, { node: someNode(), log, hasBus: true, gate }),
     transfer: async () => await openMongoTransfer(url, { log, writes: true, gate }),
     stall: () => { stalled = true },
     remove: drop

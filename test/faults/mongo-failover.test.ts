@@ -7,6 +7,7 @@ import { openMongo, type MongoStores } from '../../broker/stores/mongo/open.js'
 import { direct, draft, user } from '../contract/opened.js'
 import { ReplicaSet } from '../servers/replica-set.js'
 import { until } from '../servers/server-process.js'
+import { someNode } from '../servers/shared.js'
 import { recordingLogger } from '../support/recording-logger.js'
 
 let dir: string
@@ -20,7 +21,7 @@ afterEach(async () => {
   rmSync(dir, { recursive: true, force: true })
 })
 
-const open = async (): Promise<MongoStores> => await openMongo(set.url('parley'), { log: recordingLogger(), hasBus: true })
+const open = async (): Promise<MongoStores> => await openMongo(set.url('parley'), { log: recordingLogger(), hasBus: true, node: someNode() })
 
 async function whole (s: MongoStores, conv: Entry['conv']): Promise<Entry[]> {
   const all: Entry[] = []

@@ -178,6 +178,7 @@ test('a session ends when its expiry has passed, also the one that DISCONNECT na
   for (const [device, present] of [['short', false], ['long', true], ['none', false], ['named', false]] as const) {
     const c = await session(device, 1000, { subscribe: [] })
     expect([device, c.connack.sessionPresent]).toEqual([device, present])
+    if (present) await c.got('q', 1)
     await c.settled()
     expect(texts(c)).toEqual(present ? ['x'] : [])
   }

@@ -11,7 +11,7 @@ import { exportTo } from '../../broker/transfer/export.js'
 import { importFrom } from '../../broker/transfer/import.js'
 import { direct, draft, group, inGroup, user } from '../contract/opened.js'
 import { fill, PAGES } from '../contract/transfer-data.js'
-import { newDatabase } from '../servers/shared.js'
+import { newDatabase, someNode } from '../servers/shared.js'
 import { recordingLogger } from '../support/recording-logger.js'
 
 const log = recordingLogger()
@@ -87,7 +87,7 @@ describe('a round trip', () => {
       ...['bob/x', 'carol/x', '__proto__/x'].map(s => ({ kind: 'session' as const, session: id(s), endsMs: 9, expirySeconds: 8 })),
       ...['z', 'a/#', '__proto__'].map(filter => ({ kind: 'subscribe' as const, session: id('bob/x'), subscription: { filter, qos: 2 as const, noLocal: true, keepRetain: false, id: 3 } })),
       ...waiting, { kind: 'release', session: id('bob/x'), order: 3 }, { kind: 'received', session: id('bob/x'), packetId: 5 },
-      ...['b', 'a', '__proto__'].map(topic => ({ kind: 'retain' as const, message: message(topic) })),
+      ...['b', 'a', '__proto__'].map(topic => ({ kind: 'retain' as const, message: message(topic), version: 1 })),
       { kind: 'will', will: { session: id('carol/x'), message: message('w'), messageExpirySeconds: 1, delaySeconds: 2, expirySeconds: 3 } }
     ])
     await stores.close()
@@ -169,12 +169,12 @@ describe('an import', () => {
 
   test('into MongoDB waits for no node to be there, and keeps nodes away', async () => {
     const { url, drop } = await newDatabase()
-    const node = await openMongo(url, { log, hasBus: true })
+    const node = await openMongo(url, { log, hasBus: true, node: someNode() })
     await expect(openMongoTransfer(url, { log, writes: true })).rejects.toThrow('import while none does')
     await using(openMongoTransfer(url, { log, writes: false }), async s => await exportTo(at('beside'), s, quiet))
     await node.close()
     const importing = await openMongoTransfer(url, { log, writes: true })
-    await expect(openMongo(url, { log, hasBus: true })).rejects.toThrow('`parley import` writes to this MongoDB database')
+    await expect(openMongo(url, { log, hasBus: true, node: someNode() })).rejects.toThrow('`parley import` writes to this MongoDB database')
     await importing.close()
     await drop()
   })

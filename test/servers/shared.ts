@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { MongoClient } from 'mongodb'
+import type { NodeId } from '../../broker/ports/bus.js'
 import { ReplicaSet } from './replica-set.js'
 import { until } from './server-process.js'
 import { startRedis } from './valkey.js'
@@ -66,3 +67,6 @@ export async function newServers (): Promise<{ settings: { mongo: { url: string 
   const [{ url, drop }, redis] = await Promise.all([newDatabase(), newRedis()])
   return { settings: { mongo: { url }, redis }, drop }
 }
+
+/** As a node that starts would be named. */
+export const someNode = (): NodeId => randomBytes(8).toString('base64url') as NodeId

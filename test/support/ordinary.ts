@@ -4,7 +4,7 @@ import { FakeClock } from './fake-clock.js'
 import { type Parley, startParley } from './parley.js'
 
 /** Everybody may use all ordinary topics, but for `closed/…`, to which nobody publishes. */
-const ACL = [{ deny: ['publish'], topic: 'closed/#' }, { allow: ['publish', 'subscribe'], topic: '#' }]
+export const OPEN_TOPICS = [{ deny: ['publish'], topic: 'closed/#' }, { allow: ['publish', 'subscribe'], topic: '#' }]
 
 /** A node whose ordinary topics are open, for all tests of a file. */
 export interface OrdinaryNode {
@@ -26,7 +26,7 @@ export function ordinaryNode (settings: Record<string, unknown> = {}): OrdinaryN
   const clients: Client[] = []
   let p: Parley
   let n = 0
-  beforeAll(async () => { p = await startParley({ acl: ACL, ...settings }, clock) })
+  beforeAll(async () => { p = await startParley({ acl: OPEN_TOPICS, ...settings }, clock) })
   afterEach(() => { for (const c of clients.splice(0)) c.destroy() })
   afterAll(async () => { await p.close() })
   const open = async (version: number): Promise<Client> => {

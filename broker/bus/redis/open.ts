@@ -9,18 +9,19 @@ import { RedisPresence } from './presence.js'
 export interface RedisOptions {
   url: string
   keyPrefix: string
+  /** Default: a new one. */
+  node?: NodeId
   clock: Clock
   logger: Logger
   count: { published: number, dropped: number }
 }
 
 /** @throws Error, a sentence for the operator without a secret in it */
-export async function openRedis ({ url, keyPrefix, ...rest }: RedisOptions): Promise<{ bus: RedisBus, presence: RedisPresence }> {
+export async function openRedis ({ url, keyPrefix, node = randomBytes(8).toString('base64url') as NodeId, ...rest }: RedisOptions): Promise<{ bus: RedisBus, presence: RedisPresence }> {
   const address = parseAddress(url)
   const [publisher, subscriber] = [connection(address, { pipelined: true }), connection(address, { pipelined: false })]
   let last: Error | null = null
   for (const c of [publisher, subscriber]) c.on('error', (e: Error) => { last = e }) // which says more than that the connection is closed
-  const node = randomBytes(8).toString('base64url') as NodeId
   const bus = new RedisBus({ ...rest, node, prefix: keyPrefix, publisher, subscriber, sharded: address.kind === 'cluster' })
   const presence = new RedisPresence({ ...rest, node, prefix: keyPrefix, redis: publisher })
   try {

@@ -17,16 +17,17 @@ export class ShareGroup {
 
   /**
    * In turn: of those that can be given a message now; else of those that are connected; else of those whose queue is
-   * kept. Undefined: nobody is there.
+   * kept. Of who is connected to another node it is not known whether it can be given a message now; it is taken to be,
+   * if news comes there. Undefined: nobody is there.
    */
-  pick (qos: 0 | 1 | 2): Held | undefined {
+  pick (qos: 0 | 1 | 2, newsComes: boolean): Held | undefined {
     const { members } = this
     let second: number | undefined
     let third: number | undefined
     for (let i = 0; i < members.length; i++) {
       const at = (this.next + i) % members.length
       const { subscriber, subscription } = members[at]!
-      if (subscriber.ready) return this.turn(at)
+      if (subscriber.ready || (newsComes && subscriber.elsewhere !== null)) return this.turn(at)
       if (subscriber.link !== null) second ??= at
       else if (subscriber.persistent && qos > 0 && subscription.qos > 0) third ??= at
     }

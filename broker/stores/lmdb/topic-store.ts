@@ -1,13 +1,14 @@
 import { createHash } from 'node:crypto'
 import type { SessionId } from '../../domain/ids.js'
+import { expiryOf, packMessage, unpackMessage } from '../../domain/message-bytes.js'
 import type { TopicMessage, TopicSubscription } from '../../domain/topic-message.js'
-import type { QueuedMessage, StoredSession, StoredWill, TopicChange, TopicStore } from '../../ports/topics.js'
+import type { QueuedMessage, QueueEnds, StoredSession, StoredWill, TopicChange, TopicStore } from '../../ports/topics.js'
 import type { Committer, Tx } from './committer.js'
 import type { Databases } from './database.js'
 import { firstSeqOf, join, type Key, rangeOf, u48 } from './keys.js'
 import { packU48, unpackU48 } from './rows.js'
 import { scan } from './scan.js'
-import { bodyOf, expiryOf, packMessage, packPlace, unpackMessage, unpackPlace } from './topic-rows.js'
+import { bodyOf, packPlace, unpackPlace } from './topic-rows.js'
 
 /** A topic or filter up to this many bytes is its own key, behind a session id of up to 1,665; of a longer one the hash is. */
 const MAX_PLAIN_BYTES = 256
@@ -81,7 +82,7 @@ export class LmdbTopicStore implements TopicStore {
 
   async sessions (): Promise<StoredSession[]> {
     const all = new Map<SessionId, StoredSession>()
-    for (const s of await scan(this.dbs.topicSessions, null, (key, b) => ({ id: key as SessionId, endsMs: unpackU48(b, 0), expirySeconds: unpackU48(b, 1), subscriptions: [] }))) all.set(s.id, s)
+    for (const s of await scan(this.dbs.topicSessions, null, (key, b) => ({ id: key as SessionId, endsMs: unpackU48(b, 0), expirySeconds: unpackU48(b, 1), subscriptions: [], queue: this.queueEnds(key as SessionId), node: null }))) all.set(s.id, s)
     await scan(this.dbs.topicSubscriptions, null, (key, b) => {
       all.get(key.slice(0, key.indexOf('\u0000')) as SessionId)?.subscriptions.push(JSON.parse(b.toString()) as TopicSubscription)
     })
@@ -99,12 +100,14 @@ export class LmdbTopicStore implements TopicStore {
     }))
   }
 
-  retained (topic: string): TopicMessage | undefined {
-    const b = this.dbs.retained.getBinary(topicKey(topic))
-    return b === undefined ? undefined : unpackMessage(b)
+  async retained (topics: readonly string[]): Promise<(TopicMessage | undefined)[]> {
+    return topics.map(topic => {
+      const b = this.dbs.retained.getBinary(topicKey(topic))
+      return b === undefined ? undefined : unpackMessage(b)
+    })
   }
 
-  queue (session: SessionId, after: number, limit: number): QueuedMessage[] {
+  async queue (session: SessionId, after: number, limit: number): Promise<QueuedMessage[]> {
     const out: QueuedMessage[] = []
     for (const { key, value } of this.dbs.topicQueues.getRange({ start: join(session, u48(after + 1)), end: rangeOf(session).end, limit })) {
       const body = this.dbs.topicBodies.getBinary(u48(bodyOf(value)))
@@ -113,11 +116,11 @@ export class LmdbTopicStore implements TopicStore {
     return out
   }
 
-  queueEnds (session: SessionId): { count: number, last: number } {
+  private queueEnds (session: SessionId): QueueEnds {
     const range = rangeOf(session)
     const [last] = this.dbs.topicQueues.getKeys({ start: range.end, end: range.start, reverse: true, limit: 1 })
     return { count: this.dbs.topicQueues.getKeysCount(range), last: last === undefined ? 0 : firstSeqOf(last) }
   }
 
-  receivedIds (session: SessionId): number[] { return [...this.dbs.receivedIds.getKeys(rangeOf(session)).map(firstSeqOf)] }
+  async receivedIds (session: SessionId): Promise<number[]> { return [...this.dbs.receivedIds.getKeys(rangeOf(session)).map(firstSeqOf)] }
 }

@@ -1,4 +1,4 @@
-import { type Collection, type Db, type IndexDescription, type MongoClient, ReadConcern, WriteConcern } from 'mongodb'
+import { type Binary, type Collection, type Db, type IndexDescription, type MongoClient, ReadConcern, WriteConcern } from 'mongodb'
 import type { Counts } from '../../domain/entry.js'
 import type { GroupKind, Role } from '../../domain/group.js'
 import type { AclRule } from '../../domain/acl.js'
@@ -43,6 +43,17 @@ export interface RemovalDoc { u: string, d: string, ms: number }
 export interface BlockDoc { u: string, o: string }
 /** `at`: when it was heard of, by the server's clock. */
 export interface NodeDoc { _id: string, bus: boolean, at: Date, importing?: boolean }
+/** Of ordinary topics. `_id`: {@link hashOf} the topic. Without `m`: taken away at `at`; kept for a while, so that an older message that comes late does not bring it back. */
+export interface RetainedDoc { _id: string, t: string, v: number, e: number, m?: Binary, at?: Date }
+/** A persistent session; `n`: the node that it is connected to, or was the last. `g`: the highest order given to it. */
+export interface TopicSessionDoc { _id: string, ends: number, expiry: number, n: string, g?: number }
+/** `_id`: of session and filter. */
+export interface TopicSubscriptionDoc { _id: string, s: string, f: string, q: 0 | 1 | 2, nl: boolean, rap: boolean, id: number }
+/** A message in a session's queue, with its order. */
+export interface TopicQueueDoc { _id: string, s: string, o: number, q: 1 | 2, r: boolean, i: number[], rel: boolean, m: Binary }
+export interface ReceivedDoc { _id: string, s: string, p: number }
+/** `_id`: the session. `n`: the node that looks after it; `by`: which of its adoptions brought it there. */
+export interface WillDoc { _id: string, n: string, by?: string, m: Binary, expiry: number, delay: number, life: number }
 /** `importing`: an import that is not whole. */
 export interface MetaDoc { _id: 'store', schema: number, epoch: string, importing?: string }
 
@@ -58,6 +69,12 @@ export interface Database {
   users: Collection<{ _id: string }>
   blocks: Collection<BlockDoc>
   nodes: Collection<NodeDoc>
+  retained: Collection<RetainedDoc>
+  topicSessions: Collection<TopicSessionDoc>
+  topicSubscriptions: Collection<TopicSubscriptionDoc>
+  topicQueue: Collection<TopicQueueDoc>
+  receivedIds: Collection<ReceivedDoc>
+  wills: Collection<WillDoc>
   meta: Collection<MetaDoc>
 }
 
@@ -70,7 +87,9 @@ export function collections (client: MongoClient): Database {
     client,
     log: db.collection('log'), inbox: db.collection('inbox'), members: db.collection('members'), groups: db.collection('convs'),
     devices: db.collection('devices'), tickets: db.collection('tickets'), removals: db.collection('removals'), users: db.collection('users'),
-    blocks: db.collection('blocks'), nodes: db.collection('nodes'), meta: db.collection('meta')
+    blocks: db.collection('blocks'), nodes: db.collection('nodes'), meta: db.collection('meta'),
+    retained: db.collection('retained'), topicSessions: db.collection('topicSessions'), topicSubscriptions: db.collection('topicSubscriptions'),
+    topicQueue: db.collection('topicQueue'), receivedIds: db.collection('receivedIds'), wills: db.collection('wills')
   }
 }
 
@@ -83,7 +102,13 @@ export const INDEXES: Record<Indexed, (IndexDescription & { name: string })[]> =
   devices: [{ name: 'by_user', key: { u: 1, d: 1 } }],
   tickets: [{ name: 'by_user', key: { u: 1 } }],
   removals: [{ name: 'by_user', key: { u: 1, d: 1 }, unique: true }],
-  blocks: [{ name: 'by_user', key: { u: 1, o: 1 }, unique: true }]
+  blocks: [{ name: 'by_user', key: { u: 1, o: 1 }, unique: true }],
+  retained: [{ name: 'gone', key: { at: 1 }, expireAfterSeconds: 3600 }],
+  topicSessions: [{ name: 'by_node', key: { n: 1, ends: 1 } }],
+  topicSubscriptions: [{ name: 'by_session', key: { s: 1 } }],
+  topicQueue: [{ name: 'by_order', key: { s: 1, o: 1 }, unique: true }],
+  receivedIds: [{ name: 'by_session', key: { s: 1 } }],
+  wills: [{ name: 'by_node', key: { n: 1 } }]
 }
 
 /** A device as the name of a field: `.` and `$` mean something there. */

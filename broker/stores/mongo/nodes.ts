@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto'
+import type { NodeId } from '../../ports/bus.js'
 import type { Logger } from '../../ports/logger.js'
 import { guarded } from './calls.js'
 import type { Database } from './database.js'
@@ -11,13 +11,12 @@ const [BEAT_MS, GONE_MS] = [5000, 15_000]
  * appends. One that died is remembered for 15 s.
  */
 export class Nodes {
-  private readonly id = randomBytes(8).toString('base64url')
   private timer: NodeJS.Timeout | undefined
-  private constructor (private readonly db: Database, private readonly hasBus: boolean, private readonly logger: Logger, private readonly importing: boolean) {}
+  private constructor (readonly id: NodeId, private readonly db: Database, private readonly hasBus: boolean, private readonly logger: Logger, private readonly importing: boolean) {}
 
   /** @throws Error, a sentence for the operator, when this one cannot run beside those that are there */
-  static async join (db: Database, hasBus: boolean, logger: Logger, { importing = false } = {}): Promise<Nodes> {
-    const node = new Nodes(db, hasBus, logger, importing)
+  static async join (id: NodeId, db: Database, hasBus: boolean, logger: Logger, { importing = false } = {}): Promise<Nodes> {
+    const node = new Nodes(id, db, hasBus, logger, importing)
     await node.beat()
     const others = await guarded(db.nodes.find({ _id: { $ne: node.id }, $expr: { $gt: ['$at', { $subtract: ['$$NOW', GONE_MS] }] } }).toArray())
     const alone = others.some(o => !o.bus)
@@ -33,6 +32,12 @@ export class Nodes {
       node.beat().catch((err: unknown) => { logger.debug({ err }, 'MongoDB: the node could not say that it is there') })
     }, BEAT_MS).unref()
     return node
+  }
+
+  /** Those that were heard of lately, and this one. */
+  async alive (): Promise<Set<NodeId>> {
+    const found = await this.db.nodes.find({ $expr: { $gt: ['$at', { $subtract: ['$$NOW', GONE_MS] }] } }, { projection: { _id: 1 } }).toArray()
+    return new Set([this.id, ...found.map(n => n._id as NodeId)])
   }
 
   private async beat (): Promise<void> {

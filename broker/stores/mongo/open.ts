@@ -1,9 +1,11 @@
 import { randomBytes } from 'node:crypto'
 import { MongoClient, MongoServerError, MongoServerSelectionError } from 'mongodb'
+import type { NodeId } from '../../ports/bus.js'
 import type { SharedLog } from '../../ports/log.js'
 import type { Logger } from '../../ports/logger.js'
 import type { Stores } from '../../ports/stores.js'
 import type { TransferStore } from '../../ports/transfer.js'
+import type { SharedTopicStore } from '../../ports/topics.js'
 import { Calls, guarded } from './calls.js'
 import { MongoCursorStore } from './cursor-store.js'
 import { collections, type Database, INDEXES, type MetaDoc, SCHEMA } from './database.js'
@@ -14,6 +16,7 @@ import { MongoLogStore } from './log-store.js'
 import { Nodes } from './nodes.js'
 import { MongoTicketStore } from './ticket-store.js'
 import { MongoTransfer } from './transfer.js'
+import { MongoTopicStore } from './topic-store.js'
 
 /** The oldest server that this is tested with. */
 const OLDEST = 6
@@ -24,18 +27,19 @@ export interface MongoOptions {
   log: Logger
   /** Other nodes on the database are heard of. */
   hasBus: boolean
+  node: NodeId
   /** For tests: each write waits until it resolves, and fails as if the server had refused it when it rejects. */
   gate?: () => Promise<void> | void
 }
 
-/** What MongoDB keeps: all but ordinary topics. */
-export type MongoStores = Omit<Stores, 'topics' | 'log'> & { log: SharedLog }
+/** What MongoDB keeps. */
+export type MongoStores = Omit<Stores, 'topics' | 'log'> & { log: SharedLog, topics: SharedTopicStore }
 
 /**
  * Connects, checks that the server can keep what is acknowledged, and makes collections and indexes that are not there.
  * @throws Error, a sentence for the operator without a secret in it
  */
-export async function openMongo (url: string, { log, hasBus, gate }: MongoOptions): Promise<MongoStores> {
+export async function openMongo (url: string, { log, hasBus, node, gate }: MongoOptions): Promise<MongoStores> {
   const client = await connect(url)
   try {
     await check(client)
@@ -43,7 +47,7 @@ export async function openMongo (url: string, { log, hasBus, gate }: MongoOption
     await prepare(db)
     const { epoch, importing } = await begin(db)
     if (importing !== undefined) throw new Error('the MongoDB database holds a part of an import only: run `parley import` again, with the same files; or drop the database to begin with an empty one')
-    return stores(db, epoch, await Nodes.join(db, hasBus, log), log, gate)
+    return stores(db, epoch, await Nodes.join(node, db, hasBus, log), log, gate)
   } catch (e) {
     await client.close()
     throw told(e, client)
@@ -62,7 +66,7 @@ export async function openMongoTransfer (url: string, { log, writes, gate }: Pic
     if (writes) await prepare(db)
     else if (await db.meta.findOne({ _id: 'store' }) === null) throw new Error(`there is no store in the database ${db.meta.dbName}: check mongo.url`)
     await (writes ? begin(db) : known(db))
-    const nodes = writes ? await Nodes.join(db, false, log, { importing: true }) : undefined
+    const nodes = writes ? await Nodes.join(randomBytes(8).toString('base64url') as NodeId, db, false, log, { importing: true }) : undefined
     return new MongoTransfer(db, new Calls(log, gate), async () => { await nodes?.leave() })
   } catch (e) {
     await client.close()
@@ -128,6 +132,7 @@ async function known (db: Database): Promise<MetaDoc> {
 function stores (db: Database, epoch: string, nodes: Nodes, log: Logger, gate: MongoOptions['gate']): MongoStores {
   const calls = new Calls(log, gate)
   const logStore = new MongoLogStore(db, calls)
+  const topics = new MongoTopicStore(db, calls, nodes)
   let closing: Promise<void> | undefined
   return {
     log: logStore,
@@ -136,9 +141,11 @@ function stores (db: Database, epoch: string, nodes: Nodes, log: Logger, gate: M
     devices: new MongoDeviceStore(db, calls),
     tickets: new MongoTicketStore(db, calls),
     directory: new MongoDirectory(db, calls),
+    topics,
     epoch,
     health: () => calls.health,
     close: () => closing ??= (async () => {
+      await topics.close() // it still writes what waits
       calls.closed = true
       await logStore.close()
       await nodes.leave()
