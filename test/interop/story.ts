@@ -24,6 +24,8 @@ export interface Library {
   transports: Transport[]
   /** How many messages are written while the network is away; default {@link OFFLINE}. */
   offline?: number
+  /** The program says `lost`, and those are written after it. */
+  writesOnceLost?: boolean
 }
 
 /** The command that runs a library's program. */
@@ -53,17 +55,17 @@ export function chats (library: Library): void {
     const user = `alice-${n}`
     const bob = await server.person(`bob-${n}`)
     const args = [url, String(version), user, server.token(user), 'phone', ...(transport === 'mqtts' || transport === 'wss' ? [server.ca] : [])]
-    await tell(bob, { user, peer: `bob-${n}`, network, offline: texts('offline', library.offline ?? OFFLINE), open: () => Device.start([...command, ...args]) })
+    await tell(bob, { user, peer: `bob-${n}`, network, offline: texts('offline', library.offline ?? OFFLINE), writesOnceLost: library.writesOnceLost === true, open: () => Device.start([...command, ...args]) })
   }, 90_000)
 }
 
-interface Scene { user: string, peer: string, network: Network, offline: string[], open: () => Device }
+interface Scene { user: string, peer: string, network: Network, offline: string[], writesOnceLost: boolean, open: () => Device }
 
 const bodies = (entries: Record<string, unknown>[]): unknown[] => entries.map(e => e.body)
 const texts = (name: string, n: number): string[] => Array.from({ length: n }, (_, i) => `${name} ${i + 1}`)
 
 /** Alice's phone is the program, Bob the raw test client. */
-async function tell (bob: Client, { user, peer, network, offline, open }: Scene): Promise<void> {
+async function tell (bob: Client, { user, peer, network, offline, writesOnceLost, open }: Scene): Promise<void> {
   const write = (body: string): number => bob.publish(`u/${user}/msg`, { body })
   const say = async (body: string): Promise<void> => { await bob.answer('puback', write(body)) }
   let phone = open()
@@ -91,8 +93,12 @@ async function tell (bob: Client, { user, peer, network, offline, open }: Scene)
   const burst = texts('burst', BURST)
   const torn = network.tearAfter(TORN_AFTER_BYTES)
   const ids = burst.map(write)
-  phone.type(`u/${peer} torn`)
+  if (!writesOnceLost) phone.type(`u/${peer} torn`)
   await torn
+  if (writesOnceLost) {
+    await phone.until(() => phone.count('lost') === 1, 'the loss')
+    phone.type(`u/${peer} torn`)
+  }
   for (const text of offline) phone.type(`u/${peer} ${text}`)
   for (const id of ids) await bob.answer('puback', id)
   await say('while you were away')

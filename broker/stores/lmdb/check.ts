@@ -10,6 +10,8 @@ const PAGE_SIZE_AT = META_AT + 24
 const LAST_PAGE_AT = META_AT + 120
 const TXN_AT = META_AT + 128
 
+const CUT = 'it was cut short'
+
 /**
  * Looks whether LMDB can open the file without harm. A file that is not there, or empty, is well.
  * @throws Error, a sentence for the operator, when it is damaged; with Node's `code` when it cannot be read and written
@@ -19,7 +21,7 @@ export async function checkFile (file: string): Promise<void> {
   // LMDB never writes pages that a transaction both took and gave back: a file may end before the last page and be
   // well (3 of 3,000 commits in a test). Whether anything points past its end, a process finds out that may die of it.
   if (wrong === '' && (missingUpTo === 0 || await readsThrough(file))) return
-  throw new Error(`the store ${file} is damaged (${wrong === '' ? 'it was cut short' : wrong}). ` +
+  throw new Error(`the store ${file} is damaged (${wrong === '' ? CUT : wrong}). ` +
     'Put a backup in its place; or, to begin with an empty store, move it and its -lock file away')
 }
 
@@ -51,7 +53,9 @@ function inspect (file: string): { wrong: string, missingUpTo: number } {
     if (second === undefined) return { ...well, wrong: 'its second page is broken' }
     const { lastPage } = first.txn > second.txn ? first : second
     const full = (lastPage + 1) * first.pageSize
-    return size >= full ? well : { ...well, missingUpTo: full }
+    if (size >= full) return well
+    // what is left of a page that was cut through reads as zeros: of the page of names, as an empty store
+    return size % first.pageSize === 0 ? { ...well, missingUpTo: full } : { ...well, wrong: CUT }
   } finally {
     closeSync(fd)
   }

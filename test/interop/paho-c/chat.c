@@ -50,6 +50,8 @@ static void subscribed(void *context, MQTTAsync_successData *data) { (void)conte
 static void subscribed5(void *context, MQTTAsync_successData5 *data) { (void)context; (void)data; show("subscribed"); }
 static void sent(void *context, MQTTAsync_token token) { (void)context; (void)token; show("sent"); }
 
+static void lost(void *context, char *cause) { (void)context; (void)cause; show("lost"); }
+
 static void connected(void *version, char *cause) {
   (void)cause;
   show("connected");
@@ -112,6 +114,7 @@ int main(int argc, char **argv) {
   check(MQTTAsync_setMessageArrivedCallback(client, cJSON_CreateObject(), arrived), "setMessageArrivedCallback");
   check(MQTTAsync_setDeliveryCompleteCallback(client, NULL, sent), "setDeliveryCompleteCallback");
   check(MQTTAsync_setConnected(client, version, connected), "setConnected");
+  check(MQTTAsync_setConnectionLostCallback(client, NULL, lost), "setConnectionLostCallback");
   check(MQTTAsync_connect(client, &connect), "connect");
 
   char *line = NULL;
