@@ -43,22 +43,21 @@ export class Rpc {
     if (!session.extras.takesAnswers(c.rpcRunning)) {
       c.rpcWaiting?.shift()?.()
       if (!session.extras.hears(reply)) return
-      const out = answer(Buffer.from(JSON.stringify({ id, error: { code: 'rate-limited', message: 'too many answers wait for this device' } })), reply)
-      c.deliver(out, 0, 0, false, session.grants.isLong('rpc'))
+      c.deliver(refusal(id, new ParleyError('rate-limited', 'too many answers wait for this device'), reply), 0, 0, false, session.grants.isLong('rpc'))
       return
     }
     c.rpcRunning++
     const call: Call = { user: session.user, device: session.device, admin: c.identity!.admin, maxBytes: this.room(c, id, reply) }
     void this.operations.call(method, call, params).then(
-      result => Buffer.concat([Buffer.from(`{"id":${JSON.stringify(id)},"result":`), result, Buffer.from('}')]),
+      result => answer(Buffer.concat([Buffer.from(`{"id":${JSON.stringify(id)},"result":`), result, Buffer.from('}')]), reply),
       (e: unknown) => {
-        const { code, message } = asParleyError(e)
-        const bytes = Buffer.from(JSON.stringify({ id, error: { code, message } }))
-        return session.fits(answer(bytes, reply)) ? bytes : Buffer.from(JSON.stringify({ id, error: { code, message: '' } }))
+        const error = asParleyError(e)
+        const told = refusal(id, error, reply)
+        return session.fits(told) ? told : refusal(id, new ParleyError(error.code, ''), reply)
       }
-    ).then(bytes => {
+    ).then(out => {
       if (c.phase !== 'ready') return
-      session.extras.answer(answer(bytes, reply), () => {
+      session.extras.answer(out, () => {
         c.rpcRunning--
         c.rpcWaiting?.shift()?.()
       })
@@ -73,6 +72,9 @@ export class Rpc {
     return Math.min(this.maxAnswerBytes, Math.max(0, maxPacketBytes - around - LENGTH_BYTES))
   }
 }
+
+const refusal = (id: string, { code, message }: ParleyError, reply: Outgoing['reply']): Outgoing =>
+  answer(Buffer.from(JSON.stringify({ id, error: { code, message } })), reply)
 
 function answer (bytes: Buffer, reply: Outgoing['reply']): Outgoing {
   const out = new Outgoing('rpc', bytes)
