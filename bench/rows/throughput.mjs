@@ -19,7 +19,7 @@ const compare = (title, cases, { start = withBoth, settings, to, than = 'Mosquit
       parts.push(judge(what, goal, rounds, than))
       series[what] = Object.fromEntries(rounds.map((results, i) => [brokers[i].name, results]))
     }
-    return { parts, series, commands: cases.flatMap(({ mode, args }) => brokers.map(({ to }) => command(mode, args, to))) }
+    return { parts, series, commands: [...new Set(cases.flatMap(({ mode, args }) => brokers.map(({ to }) => command(mode, args, to))))] } // once where both are spoken to alike
   }, settings),
 })
 
